@@ -1,0 +1,67 @@
+"""What decides a trial's result, as frozen configs with a canonical JSON form and an id.
+
+Seeds are kept apart (METHOD: two random sources): the weights, the data order with its
+augmentation, and the label noise each have their own.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
+PrecisionName = Literal["float32", "bfloat16", "float16"]
+SizeName = Literal["small", "paper"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How one model is trained; the defaults are the paper's recipe for CIFAR-10 (section 3)."""
+
+    epochs: int = 100  # passes over the training set
+    batch_size: int = 128  # images a step
+    optimizer: OptimizerName = "sgd"  # update rule
+    learning_rate: float = 0.1  # peak learning rate
+    momentum: float = 0.9  # of sgd; unused by adam and adamw
+    weight_decay: float = 5e-4  # L2 penalty (sgd, adam) or decoupled decay (adamw)
+    schedule: ScheduleName = "step"  # learning rate over time
+    crop_padding: int = 4  # pixels of zero padding before a random crop; 0 turns it off
+    flip: bool = True  # mirror half of the images left to right
+    precision: PrecisionName = "float32"  # arithmetic of the forward pass on a GPU
+    channels_last: bool = False  # memory layout; used on CUDA only
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """One grid point: everything that decides what a trained model predicts."""
+
+    dataset: str  # name of the data set, e.g. "digits"
+    dataset_fingerprint: str  # SHA-256 of its images and labels
+    architecture: str  # a name dbray knows, or "package.module:factory"
+    width: int = 0  # the architecture's width; 0 means its usual one
+    size: SizeName = "small"  # laptop-sized or as published
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    weights_seed: int = 0  # initialisation and dropout
+    data_seed: int = 0  # order of the images and their augmentation
+
+    @property
+    def trial_id(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()[:12]
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """JSON with sorted keys and no spaces: equal values give equal text.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def trial_config_from_dict(values: dict[str, Any]) -> TrialConfig:
+    """Inverse of ``dataclasses.asdict`` for a trial's config."""
+    return TrialConfig(**{**values, "training": TrainingConfig(**values["training"])})

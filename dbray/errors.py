@@ -1,0 +1,9 @@
+"""Errors that a person reads: each is one line that says what is wrong, where, and what to do."""
+
+
+class UserError(Exception):
+    """Bad input or an unusable place; a command prints it as one line and exits with status 2."""
+
+
+class TrialFailedError(Exception):
+    """A trial that cannot produce a result (a loss that is not finite); kept in the study as failed."""

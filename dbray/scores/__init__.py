@@ -1,0 +1,1 @@
+"""Scores of label maps: agreement, fragmentation and their bootstrap intervals. NumPy only."""
