@@ -6,6 +6,7 @@ augmentation, and the label noise each have their own.
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -65,3 +66,26 @@ def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
 def trial_config_from_dict(values: dict[str, Any]) -> TrialConfig:
     """Inverse of ``dataclasses.asdict`` for a trial's config."""
     return TrialConfig(**{**values, "training": TrainingConfig(**values["training"])})
+
+
+def group_label(config: Mapping[str, Any], group_by: Sequence[str]) -> str:
+    """Name of the group that a trial belongs to, from its config as stored.
+
+    The fields named in ``group_by`` (dots reach into nested configs) are joined by ``/``; an
+    architecture that has a width of its own reads ``name@width``.
+
+    Examples
+    --------
+    >>> group_label({"architecture": "wideresnet", "width": 10}, ["architecture"])
+    'wideresnet@10'
+    """
+    return "/".join(_field_label(config, name) for name in group_by)
+
+
+def _field_label(config: Mapping[str, Any], name: str) -> str:
+    value: Any = config
+    for part in name.split("."):
+        value = value[part]
+    if name == "architecture" and config.get("width"):
+        return f"{value}@{config['width']}"
+    return str(value)

@@ -1,0 +1,24 @@
+"""The contract of a study on storage: paths, schemas, commit, read."""
+
+from dbray.store.folder import Folder, open_folder
+from dbray.store.study import (
+    CommittedTrial,
+    FailedTrial,
+    FileRecord,
+    Inventory,
+    Study,
+    create_or_extend,
+    open_study,
+)
+
+__all__ = [
+    "CommittedTrial",
+    "FailedTrial",
+    "FileRecord",
+    "Folder",
+    "Inventory",
+    "Study",
+    "create_or_extend",
+    "open_folder",
+    "open_study",
+]

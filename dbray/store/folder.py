@@ -1,0 +1,104 @@
+"""A folder on a local disk or an object store, with whole-file writes that appear at once."""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyarrow import fs
+
+from dbray.errors import UserError
+
+PARTIAL = ".partial"  # suffix of a local file that is still being written
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files below one root; paths are relative to it, with ``/`` between their parts."""
+
+    filesystem: fs.FileSystem
+    root: str
+
+    def read(self, path: str) -> bytes:
+        """Bytes of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        """
+        with self.filesystem.open_input_stream(self._full(path)) as stream:
+            data: bytes = stream.read()
+        return data
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file so that readers see all of it or nothing.
+
+        An object store shows an object when its upload is complete; on a local disk the file is
+        written under another name and then renamed.
+        """
+        target = self._full(path)
+        if not self.is_local:
+            self._write_stream(target, data)
+            return
+        self.filesystem.create_dir(str(Path(target).parent), recursive=True)
+        partial = f"{target}.{secrets.token_hex(4)}{PARTIAL}"
+        try:
+            self._write_stream(partial, data)
+            self.filesystem.move(partial, target)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    def delete(self, path: str) -> None:
+        """Delete a file; nothing happens if it is not there."""
+        if self.exists(path):
+            self.filesystem.delete_file(self._full(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        info = self.filesystem.get_file_info(self._full(path))
+        return bool(info.type == fs.FileType.File)
+
+    def files(self, below: str = "") -> dict[str, int]:
+        """Sizes in bytes of all files below a folder, by path; partial files are left out."""
+        top = self._full(below) if below else self.root
+        selector = fs.FileSelector(top, recursive=True, allow_not_found=True)
+        return {
+            info.path.removeprefix(self.root).lstrip("/"): info.size
+            for info in self.filesystem.get_file_info(selector)
+            if info.type == fs.FileType.File and not info.path.endswith(PARTIAL)
+        }
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder lies on a file system of this machine."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    def below(self, name: str) -> "Folder":
+        """The folder of that name inside this one."""
+        return Folder(self.filesystem, f"{self.root}/{name}")
+
+    def _full(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    def _write_stream(self, full_path: str, data: bytes) -> None:
+        with self.filesystem.open_output_stream(full_path) as stream:
+            stream.write(data)
+
+
+def open_folder(location: str) -> Folder:
+    """Folder at a local path or at a URI that pyarrow's file systems understand.
+
+    Raises
+    ------
+    UserError
+        If the URI is malformed or its scheme unknown.
+    """
+    if "://" not in location:
+        return Folder(fs.LocalFileSystem(), str(Path(location).expanduser().resolve()))
+    try:
+        filesystem, root = fs.FileSystem.from_uri(location)
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"storage {location.split('?')[0]}: {reason}") from error
+    return Folder(filesystem, root.rstrip("/"))

@@ -1,0 +1,345 @@
+"""A study on storage: its identity, its trials and what has been committed (the run's contract)."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dbray.config import TrialConfig, canonical_json
+from dbray.errors import UserError
+from dbray.store.folder import Folder, open_folder
+
+T = TypeVar("T")
+Result = TypeVar("Result")
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
+IDENTITY = ("dataset", "planes", "pictures", "group_by")  # what a study can never change
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What a committed file must look like."""
+
+    size: int  # bytes
+    sha256: str  # hex digits
+
+
+@dataclass(frozen=True)
+class CommittedTrial:
+    """A finished trial: ``committed.json`` with the config beside it."""
+
+    trial_id: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    files: dict[str, FileRecord]
+    planes: dict[str, int]  # label maps in the predictions: how many planes of each kind
+    pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
+
+
+@dataclass(frozen=True)
+class FailedTrial:
+    """A trial that ended without a result, and why."""
+
+    trial_id: str
+    config: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The trials of a study as one look at its files shows them."""
+
+    committed: list[CommittedTrial] = field(default_factory=list)
+    failed: list[FailedTrial] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)  # trial id: which file, and how
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study below a storage location. Cheap to make and to pickle; it holds no data."""
+
+    folder: Folder
+    name: str
+
+    @property
+    def location(self) -> str:
+        """Where it lies, for people."""
+        return self.folder.root
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Contents of ``study.json`` with the study's ``invocations``, oldest first."""
+        described = json.loads(self.folder.read("study.json"))
+        paths = sorted(self.folder.files("invocations"))
+        described["invocations"] = self._each(lambda p: json.loads(self.folder.read(p)), paths)
+        return dict(described)
+
+    def committed(self) -> list[CommittedTrial]:
+        """Finished trials whose files have their committed sizes, by id."""
+        return self.inventory().committed
+
+    def failed(self) -> list[FailedTrial]:
+        """Trials that ended without a result, by id."""
+        return self.inventory().failed
+
+    def inventory(self) -> Inventory:
+        """List the study once and sort its trials; sizes are checked, contents are not read."""
+        sizes = self.folder.files("trials")
+        ids = sorted({path.split("/")[1] for path in sizes})
+        done = [i for i in ids if f"trials/{i}/committed.json" in sizes]
+        failures = [i for i in ids if f"trials/{i}/failed.json" in sizes and i not in done]
+        found = Inventory(failed=self._each(self._read_failed, failures))
+        for trial_id, outcome in zip(done, self._each(self._read_committed, done), strict=True):
+            problem = outcome if isinstance(outcome, str) else _wrong_size(outcome, sizes)
+            if isinstance(outcome, CommittedTrial) and problem is None:
+                found.committed.append(outcome)
+            else:
+                found.damaged[trial_id] = str(problem)
+        return found
+
+    def wrong_checksums(self, trials: Iterable[CommittedTrial]) -> dict[str, str]:
+        """Trials with a file whose SHA-256 is not the committed one: id to what is wrong.
+
+        Weights are not read here; whoever loads them checks them.
+        """
+        checks = [
+            (trial.trial_id, name, record)
+            for trial in trials
+            for name, record in trial.files.items()
+            if not name.endswith(".safetensors")
+        ]
+        wrong = self._each(lambda check: self._checksum_differs(*check), checks)
+        return {
+            check[0]: f"trials/{check[0]}/{check[1]}: its checksum is not the committed one"
+            for check, differs in zip(checks, wrong, strict=True)
+            if differs
+        }
+
+    def read_file(self, trial: CommittedTrial, name: str) -> bytes:
+        """Bytes of a committed trial's file, checked against the committed SHA-256.
+
+        Raises
+        ------
+        UserError
+            If the bytes are not the committed ones.
+        """
+        data = self.folder.read(f"trials/{trial.trial_id}/{name}")
+        if hashlib.sha256(data).hexdigest() != trial.files[name].sha256:
+            raise UserError(
+                f"{self.location}/trials/{trial.trial_id}/{name}: its checksum is not the "
+                "committed one; run the sweep again to redo this trial"
+            )
+        return data
+
+    def read_table(self, path: str) -> pa.Table:
+        """A Parquet file of the study by its path below the study's folder."""
+        return pq.read_table(io.BytesIO(self.folder.read(path)))
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write a file of the study; readers see all of it or nothing."""
+        self.folder.write(path, data)
+
+    def is_committed(self, trial_id: str) -> bool:
+        """Whether this trial is finished."""
+        return self.folder.exists(f"trials/{trial_id}/committed.json")
+
+    def commit(
+        self,
+        config: TrialConfig,
+        files: Mapping[str, bytes],
+        *,
+        metrics: Mapping[str, Any],
+        planes: Mapping[str, int],
+        pictures: Iterable[int] = (),
+        extending: CommittedTrial | None = None,
+    ) -> bool:
+        """Write a trial's files and, last of all, ``committed.json``.
+
+        Returns
+        -------
+        True if this call's result is the one that stands; False if another writer had committed
+        the trial with other contents, which are kept.
+        """
+        trial_id = config.trial_id
+        top = f"trials/{trial_id}"
+        records = {n: FileRecord(len(d), hashlib.sha256(d).hexdigest()) for n, d in files.items()}
+        if extending is None and self.is_committed(trial_id):
+            kept = self._read_committed(trial_id)
+            return isinstance(kept, CommittedTrial) and _same_labels(kept.files, records)
+        for name, data in files.items():
+            self.folder.write(f"{top}/{name}", data)
+        self.folder.write(f"{top}/config.json", canonical_json(asdict(config)).encode())
+        kept_files = {} if extending is None else extending.files
+        record = {
+            "trial_id": trial_id,
+            "metrics": dict(metrics),
+            "files": {n: asdict(r) for n, r in sorted({**kept_files, **records}.items())},
+            "planes": dict(planes),
+            "pictures": list(pictures),
+        }
+        self.folder.delete(f"{top}/failed.json")
+        self.folder.write(f"{top}/committed.json", canonical_json(record).encode())
+        return True
+
+    def record_failure(self, config: TrialConfig, reason: str) -> None:
+        """Keep a trial that cannot give a result, with the reason."""
+        top = f"trials/{config.trial_id}"
+        self.folder.write(f"{top}/config.json", canonical_json(asdict(config)).encode())
+        self.folder.write(f"{top}/failed.json", canonical_json({"reason": reason}).encode())
+
+    def discard(self, trial_id: str) -> None:
+        """Make a trial uncommitted and not failed, so that the next sweep does it again."""
+        self.folder.delete(f"trials/{trial_id}/committed.json")
+        self.folder.delete(f"trials/{trial_id}/failed.json")
+
+    def _each(self, read: Callable[[T], Result], items: list[T]) -> list[Result]:
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            return list(pool.map(read, items))
+
+    def _read_json(self, path: str) -> dict[str, Any]:
+        return dict(json.loads(self.folder.read(path)))
+
+    def _read_committed(self, trial_id: str) -> CommittedTrial | str:
+        """The trial, or what is wrong with its two JSON files."""
+        top = f"trials/{trial_id}"
+        try:
+            record = self._read_json(f"{top}/committed.json")
+            return CommittedTrial(
+                trial_id=trial_id,
+                config=self._read_json(f"{top}/config.json"),
+                metrics=record["metrics"],
+                files={n: FileRecord(**r) for n, r in record["files"].items()},
+                planes=record["planes"],
+                pictures=tuple(record["pictures"]),
+            )
+        except FileNotFoundError:
+            return f"{top}/config.json is missing"
+        except (ValueError, KeyError, TypeError):
+            return f"{top}/committed.json or config.json is not what a trial commits"
+
+    def _read_failed(self, trial_id: str) -> FailedTrial:
+        top = f"trials/{trial_id}"
+        reason = self._read_json(f"{top}/failed.json")["reason"]
+        return FailedTrial(trial_id, self._read_json(f"{top}/config.json"), str(reason))
+
+    def _checksum_differs(self, trial_id: str, name: str, record: FileRecord) -> bool:
+        data = self.folder.read(f"trials/{trial_id}/{name}")
+        return hashlib.sha256(data).hexdigest() != record.sha256
+
+
+def study_at(storage: str, name: str) -> Study:
+    """The study of that name, which need not exist yet.
+
+    Raises
+    ------
+    UserError
+        If the name cannot be a folder's name, or the storage location makes no sense.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"study name {name!r}: use letters, digits, '.', '_' and '-', at most 100 of them"
+        )
+    return Study(open_folder(storage).below(name), name)
+
+
+def open_study(storage: str, name: str) -> Study:
+    """An existing study.
+
+    Raises
+    ------
+    UserError
+        If there is no study of that name.
+    """
+    study = study_at(storage, name)
+    if not study.folder.exists("study.json"):
+        raise UserError(f"{study.location}: no study here (no study.json); check --storage, --name")
+    return study
+
+
+def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> Study:
+    """Make the study, or open it if it has the same identity.
+
+    Parameters
+    ----------
+    described
+        What goes to ``study.json``; the values under ``dataset``, ``planes``, ``pictures`` and
+        ``group_by`` are the study's identity.
+
+    Raises
+    ------
+    UserError
+        If the place holds another study (what differs is named), or files that are no study,
+        or cannot be written.
+    """
+    study = study_at(storage, name)
+    try:
+        if study.folder.exists("study.json"):
+            _refuse_other_identity(study, described)
+            return study
+        foreign = sorted(study.folder.files())
+        if foreign and not all(path.startswith(".tune/") for path in foreign):
+            raise UserError(
+                f"{study.location}: holds files that are no dbray study ({foreign[0]}, ...); "
+                "choose another --name or --storage"
+            )
+        study.write_bytes("study.json", json.dumps(described, indent=2, sort_keys=True).encode())
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"storage {study.location}: cannot be used: {reason}") from error
+    return study
+
+
+def _refuse_other_identity(study: Study, described: Mapping[str, Any]) -> None:
+    try:
+        stored = json.loads(study.folder.read("study.json"))
+        before = {key: stored[key] for key in IDENTITY}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{study.location}/study.json: not readable as a study; choose another --name"
+        ) from error
+    wanted = json.loads(json.dumps({key: described[key] for key in IDENTITY}))
+    differences = list(_differences(before, wanted))
+    if differences:
+        raise UserError(
+            f"study {study.name} in {study.location} is another one: {'; '.join(differences)}; "
+            "choose another --name"
+        )
+
+
+def _differences(stored: Any, wanted: Any, path: str = "") -> Iterable[str]:  # noqa: ANN401 - JSON
+    """What differs between two JSON values, as 'path is X there, Y here'."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for key in sorted(stored.keys() | wanted.keys()):
+            yield from _differences(stored.get(key), wanted.get(key), f"{path}.{key}".strip("."))
+    elif stored != wanted:
+        yield f"{path} is {_brief(stored)} there, {_brief(wanted)} here"
+
+
+def _brief(value: Any) -> str:  # noqa: ANN401 - JSON
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _wrong_size(trial: CommittedTrial, sizes: Mapping[str, int]) -> str | None:
+    """The first file of a trial that is missing or has not its committed size."""
+    for name, record in trial.files.items():
+        path = f"trials/{trial.trial_id}/{name}"
+        if path not in sizes:
+            return f"{path}: is missing"
+        if sizes[path] != record.size:
+            return f"{path}: has {sizes[path]} bytes, committed were {record.size}"
+    return None
+
+
+def _same_labels(kept: Mapping[str, FileRecord], new: Mapping[str, FileRecord]) -> bool:
+    """Whether two results agree in all they predict (histories hold timings and may differ)."""
+    shared = [name for name in kept.keys() & new.keys() if name.startswith("predictions")]
+    return all(kept[name] == new[name] for name in shared)
