@@ -162,9 +162,7 @@ def anchor_inputs(dataset: Dataset, planes: PlaneSet, index: int) -> NDArray[np.
     return dataset.normalise(images).reshape(3, -1)
 
 
-def _split(
-    dataset: Dataset, plane_id: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _split(dataset: Dataset, plane_id: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images and labels that planes of this id's kind are drawn from."""
     if plane_kind(plane_id) == "test":
         return dataset.test_images, dataset.test_labels

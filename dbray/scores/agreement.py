@@ -56,8 +56,12 @@ def count_agreements(labels_a: Labels, labels_b: Labels | None, classes: int) ->
     overlaps = np.zeros((models_a, len(other), classes), np.int64)
     for plane in range(planes):
         present = np.unique(
-            np.concatenate([_classes_present(labels_a[:, plane], classes),
-                            _classes_present(other[:, plane], classes)])
+            np.concatenate(
+                [
+                    _classes_present(labels_a[:, plane], classes),
+                    _classes_present(other[:, plane], classes),
+                ]
+            )
         )
         bits_a = _class_bits(np.ascontiguousarray(labels_a[:, plane]), present, classes)
         bits_b = (
@@ -135,9 +139,7 @@ def _classes_present(labels: Labels, classes: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _class_bits(
-    labels: Labels, present: NDArray[np.int64], classes: int
-) -> NDArray[np.uint64]:
+def _class_bits(labels: Labels, present: NDArray[np.int64], classes: int) -> NDArray[np.uint64]:
     """Bit k of row [class, model] says whether the model gives point k that class."""
     models, points = labels.shape
     row_of = np.zeros(classes, np.int64)
@@ -156,7 +158,7 @@ def _intersect(
     bits_a: NDArray[np.uint64],
     bits_b: NDArray[np.uint64],
     present: NDArray[np.int64],
-    within: bool,  # noqa: FBT001 - numba takes positional arguments
+    within: bool,
     agreements: NDArray[np.int32],
     overlaps: NDArray[np.int64],
 ) -> None:

@@ -1,7 +1,7 @@
 """Columns of every table in a study, and how label maps become rows."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,8 +136,3 @@ def parquet_bytes(table: pa.Table) -> bytes:
         row_group_size=PLANES_PER_ROW_GROUP if "labels" in table.column_names else None,
     )
     return buffer.getvalue()
-
-
-def table_from_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table of exactly this schema."""
-    return pa.Table.from_pylist(list(rows), schema=schema)

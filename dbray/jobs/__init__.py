@@ -1,0 +1,47 @@
+"""Ray Data jobs: committed predictions in, score tables out."""
+
+import io
+
+import pyarrow.parquet as pq
+
+from dbray.jobs.agreement import score_agreement
+from dbray.jobs.fragmentation import score_fragmentation
+from dbray.jobs.scope import Scope, scope_of
+from dbray.store.study import Study
+
+TABLES = ("agreement", "agreement_by_group", "fragmentation")
+
+
+def score(study: Study) -> bool:
+    """Bring the study's score tables up to date with its committed trials.
+
+    Failed and damaged trials are left out of every score.
+
+    Returns
+    -------
+    False if the tables already are those of exactly these predictions, so nothing was done.
+
+    Raises
+    ------
+    UserError
+        If the study has no committed trial.
+    """
+    scope = scope_of(study, study.committed())
+    if all(_digest(study, table) == scope.digest for table in TABLES):
+        return False
+    score_fragmentation(study, scope)
+    score_agreement(study, scope)
+    return True
+
+
+def _digest(study: Study, table: str) -> str | None:
+    """Digest of the inputs that a score table was made of; None if there is no readable table."""
+    try:
+        data = study.folder.read(f"scores/{table}.parquet")
+        metadata = pq.read_schema(io.BytesIO(data)).metadata or {}
+    except (OSError, ValueError):
+        return None
+    return metadata.get(b"inputs", b"").decode()
+
+
+__all__ = ["TABLES", "Scope", "scope_of", "score"]

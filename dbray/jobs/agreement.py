@@ -1,0 +1,170 @@
+"""Ray Data job: committed predictions to ``agreement.parquet`` and ``agreement_by_group.parquet``.
+
+The pairs are cut into blocks of trials and, where blocks alone would leave cores idle, into
+ranges of planes. Every part reads just the label maps it needs and returns sums of integers; no
+step holds the label maps of all trials, and how the work is cut does not change one bit.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from itertools import combinations, groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dbray.jobs.distributed import tables_in_order
+from dbray.jobs.pairs import Block, PairSums, PairTask, blocks_of, group_pairs, sum_pairs
+from dbray.jobs.scope import Scope
+from dbray.scores.agreement import cohens_kappa, mean_jaccard
+from dbray.scores.intervals import (
+    ReplicateSums,
+    pair_weights,
+    percentile_interval,
+    trial_weights,
+)
+from dbray.store.schemas import AGREEMENT, AGREEMENT_BY_GROUP, parquet_bytes
+from dbray.store.study import Study
+
+PAIR_POINTS_A_TASK = 2e10  # pairs x planes x points: a second or so; less is not worth a task
+
+
+def score_agreement(study: Study, scope: Scope) -> None:
+    """Write the agreement of every pair of trials, and of every pair of groups.
+
+    Parameters
+    ----------
+    scope
+        Which trials, in which groups, on how many planes of each kind.
+    """
+    tasks = [task for kind in scope.planes for task in _tasks(scope, scope.plane_ids(kind))]
+    by_group: list[dict[str, Any]] = []
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, scope.stamped(AGREEMENT), compression="zstd") as writer:
+        for task, sums in _run(study, tasks):
+            pairs, groups = _finish(task, sums, scope.kind_of(task.planes))
+            writer.write_table(pairs.cast(writer.schema))
+            by_group += groups
+    study.write_bytes("scores/agreement.parquet", buffer.getvalue())
+    groups_table = pa.Table.from_pylist(by_group, schema=scope.stamped(AGREEMENT_BY_GROUP))
+    study.write_bytes("scores/agreement_by_group.parquet", parquet_bytes(groups_table))
+
+
+def _tasks(scope: Scope, kind_planes: range) -> Iterator[PairTask]:
+    blocks = blocks_of(scope.grouped_trials, scope.classes)
+    sides: list[tuple[Block, Block | None]] = [(block, None) for block in blocks]
+    sides += list(combinations(blocks, 2))
+    for a, b in sides:
+        pairs = len(a.trials) * (len(a.trials) / 2 if b is None else len(b.trials))
+        work = pairs * len(kind_planes) * scope.points
+        parts = min(len(kind_planes), math.ceil(work / PAIR_POINTS_A_TASK))
+        step = math.ceil(len(kind_planes) / parts)
+        for start in range(kind_planes.start, kind_planes.stop, step):
+            planes = range(start, min(start + step, kind_planes.stop))
+            yield PairTask(a, b, kind_planes, planes, scope.classes, scope.points)
+
+
+def _run(study: Study, tasks: list[PairTask]) -> Iterator[tuple[PairTask, PairSums]]:
+    """Each two blocks' task (of their first range of planes) with the sums over all ranges."""
+    tables = tables_in_order(tasks, lambda task: _to_table(sum_pairs(study, task)))
+    results = zip(tasks, map(_from_table, tables), strict=True)
+    for _, parts in groupby(results, key=lambda r: (r[0].a.ids, r[0].right.ids, r[0].kind_planes)):
+        task, total = next(parts)
+        for _, part in parts:
+            total += part
+        yield task, total
+
+
+def _finish(task: PairTask, sums: PairSums, kind: str) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Rows of both tables for the pairs of two blocks."""
+    shape = sums.agreements.shape
+    rows, columns = np.triu_indices(shape[0], 1) if task.b is None else np.indices(shape)
+    rows, columns = rows.ravel(), columns.ravel()
+    agreements = sums.agreements[rows, columns]
+    points = len(task.kind_planes) * task.points
+    histograms = sums.histogram_a[rows], sums.histogram_b[columns]
+    kappa, jaccard = np.zeros(shape), np.zeros(shape)
+    kappa[rows, columns] = cohens_kappa(agreements, *histograms)
+    jaccard[rows, columns] = mean_jaccard(sums.overlaps[rows, columns], *histograms)
+    pairs = pa.Table.from_pydict(
+        {
+            "trial_a": np.array(task.a.ids)[rows],
+            "trial_b": np.array(task.right.ids)[columns],
+            "kind": [kind] * len(rows),
+            "planes": np.full(len(rows), len(task.kind_planes)),
+            "points": np.full(len(rows), points),
+            "agreements": agreements,
+            "agreement": agreements / points,
+            "kappa": kappa[rows, columns],
+            "jaccard": jaccard[rows, columns],
+        },
+        schema=AGREEMENT,
+    )
+    groups = [
+        _group_row(task, sums, place, points, kappa, jaccard) | {"kind": kind}
+        for place in group_pairs(task)
+    ]
+    return pairs, groups
+
+
+def _group_row(
+    task: PairTask,
+    sums: PairSums,
+    place: tuple[tuple[str, str], slice, slice],
+    points: int,
+    kappa: np.ndarray[Any, np.dtype[np.float64]],
+    jaccard: np.ndarray[Any, np.dtype[np.float64]],
+) -> dict[str, Any]:
+    names, rows, columns = place
+    within = names[0] == names[1]
+    size_a, size_b = rows.stop - rows.start, columns.stop - columns.start
+    pairs = size_a * (size_a - 1) // 2 if within else size_a * size_b
+    v_a = trial_weights(task.a.ids[rows])
+    v_b = v_a if within else trial_weights(task.right.ids[columns])
+    replicates = ReplicateSums(sums.replicates[names], pair_weights(v_a, v_b))
+    low, high = percentile_interval(replicates, points)
+    # Pairs that do not count hold zero in all three matrices.
+    return {
+        "group_a": names[0],
+        "group_b": names[1],
+        "agreement": int(sums.agreements[rows, columns].sum()) / (pairs * points),
+        "low": low,
+        "high": high,
+        "kappa": float(kappa[rows, columns].sum()) / pairs,
+        "jaccard": float(jaccard[rows, columns].sum()) / pairs,
+        "pairs": pairs,
+        "planes": len(task.kind_planes),
+    }
+
+
+def _to_table(sums: PairSums) -> pa.Table:
+    """Sums as one row of a table: arrays in C order, their shapes beside them."""
+    names = [list(pair) for pair in sums.replicates]
+    arrays = {
+        "agreements": sums.agreements,
+        "overlaps": sums.overlaps,
+        "histogram_a": sums.histogram_a,
+        "histogram_b": sums.histogram_b,
+        "replicates": np.array(list(sums.replicates.values())),
+    }
+    columns = {name: [array.tobytes()] for name, array in arrays.items()}
+    shapes = {f"{name}_shape": [list(array.shape)] for name, array in arrays.items()}
+    return pa.table({**columns, **shapes, "names": [names]})
+
+
+def _from_table(table: pa.Table) -> PairSums:
+    row = table.to_pylist()[0]
+
+    def array(name: str, dtype: type[np.generic] = np.int64) -> np.ndarray[Any, Any]:
+        return np.frombuffer(row[name], dtype).reshape(row[f"{name}_shape"])
+
+    names = [(a, b) for a, b in row["names"]]
+    return PairSums(
+        array("agreements"),
+        array("overlaps"),
+        array("histogram_a"),
+        array("histogram_b"),
+        dict(zip(names, array("replicates", np.float64), strict=True)),
+    )

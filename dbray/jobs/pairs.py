@@ -1,0 +1,155 @@
+"""One part of the pairwise scores: two blocks of trials on a range of planes, in bounded memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dbray.scores.agreement import class_histograms, count_agreements
+from dbray.scores.intervals import Float64, plane_weights, replicate_sums, trial_weights
+from dbray.store.label_maps import read_label_maps
+from dbray.store.study import CommittedTrial, Study
+
+TRIALS_PER_BLOCK = 200  # at most; a block grows past it only for a group that is larger by itself
+WORKING_BYTES = 128 * 2**20  # of label maps, and of counts, that a task holds at a time
+
+
+@dataclass(frozen=True)
+class Block:
+    """Trials of whole groups, group after group."""
+
+    trials: tuple[CommittedTrial, ...]
+    groups: tuple[str, ...]  # one label a trial
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the trials."""
+        return [trial.trial_id for trial in self.trials]
+
+    def group_slices(self) -> dict[str, slice]:
+        """Where each group's trials stand in the block."""
+        names = list(dict.fromkeys(self.groups))
+        starts = [self.groups.index(name) for name in names]
+        stops = [*starts[1:], len(self.groups)]
+        return {n: slice(a, b) for n, a, b in zip(names, starts, stops, strict=True)}
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """What one part covers; ``b is None`` means the pairs within block ``a``."""
+
+    a: Block
+    b: Block | None
+    kind_planes: range  # ids of all planes of the kind: what the bootstrap draws from
+    planes: range  # ids of this part's planes
+    classes: int
+    points: int  # N of a plane
+
+    @property
+    def right(self) -> Block:
+        """The block of the pairs' second trials."""
+        return self.a if self.b is None else self.b
+
+
+@dataclass(frozen=True)
+class PairSums:
+    """Sums of one part; parts of the same two blocks add up.
+
+    Attributes
+    ----------
+    agreements, overlaps
+        int64, shapes (M_a, M_b) and (M_a, M_b, C).
+    histogram_a, histogram_b
+        int64, shapes (M_a, C), (M_b, C).
+    replicates
+        For every pair of groups with at least one pair of trials: float64, shape (B,).
+    """
+
+    agreements: NDArray[np.int64]
+    overlaps: NDArray[np.int64]
+    histogram_a: NDArray[np.int64]
+    histogram_b: NDArray[np.int64]
+    replicates: dict[tuple[str, str], Float64]
+
+    def __add__(self, other: "PairSums") -> "PairSums":
+        return PairSums(
+            self.agreements + other.agreements,
+            self.overlaps + other.overlaps,
+            self.histogram_a + other.histogram_a,
+            self.histogram_b + other.histogram_b,
+            {pair: sums + other.replicates[pair] for pair, sums in self.replicates.items()},
+        )
+
+
+def blocks_of(trials: Sequence[tuple[str, CommittedTrial]], classes: int) -> list[Block]:
+    """Blocks of (group, trial) pairs, ordered by group and id; a group is never split.
+
+    Many classes make smaller blocks: the overlaps of a block's pairs are held class by class.
+    """
+    limit = min(TRIALS_PER_BLOCK, int((WORKING_BYTES / (8 * classes)) ** 0.5))
+    ordered = sorted(trials, key=lambda pair: (pair[0], pair[1].trial_id))
+    blocks: list[list[tuple[str, CommittedTrial]]] = []
+    for group in dict.fromkeys(group for group, _ in ordered):
+        members = [pair for pair in ordered if pair[0] == group]
+        if blocks and len(blocks[-1]) + len(members) <= limit:
+            blocks[-1].extend(members)
+        else:
+            blocks.append(members)
+    return [Block(tuple(t for _, t in b), tuple(g for g, _ in b)) for b in blocks]
+
+
+def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice]]:
+    """Pairs of groups that the task's two blocks hold, with their trials' places."""
+    for group_a, rows in task.a.group_slices().items():
+        for group_b, columns in task.right.group_slices().items():
+            if task.b is not None or group_a < group_b or (group_a == group_b and rows.stop - rows.start > 1):
+                yield (group_a, group_b), rows, columns
+
+
+def sum_pairs(study: Study, task: PairTask) -> PairSums:
+    """Work one part out, a chunk of planes at a time."""
+    within = task.b is None
+    weights = plane_weights(np.array(task.kind_planes, np.int32))
+    drawn = {g: trial_weights(task.a.ids[s]) for g, s in task.a.group_slices().items()}
+    if not within:
+        drawn |= {g: trial_weights(task.right.ids[s]) for g, s in task.right.group_slices().items()}
+    total: PairSums | None = None
+    for chunk in _chunks(task):
+        labels_a = _read(study, task.a, chunk)
+        labels_b = None if within else _read(study, task.right, chunk)
+        counts = count_agreements(labels_a, labels_b, task.classes)
+        first = chunk.start - task.kind_planes.start
+        here = weights[:, first : first + len(chunk)]
+        histogram_a = class_histograms(labels_a, task.classes)
+        part = PairSums(
+            counts.agreements.sum(axis=0, dtype=np.int64),
+            counts.overlaps,
+            histogram_a,
+            histogram_a if labels_b is None else class_histograms(labels_b, task.classes),
+            {
+                (a, b): replicate_sums(
+                    counts.agreements[:, rows, columns], here, drawn[a], drawn[b]
+                ).weighted
+                for (a, b), rows, columns in group_pairs(task)
+            },
+        )
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError("a part of the pairwise scores needs at least one plane")
+    return total
+
+
+def _chunks(task: PairTask) -> Iterator[range]:
+    models_a, models_b = len(task.a.trials), len(task.right.trials)
+    bytes_a_plane = max((models_a + models_b) * task.points, 4 * models_a * models_b)
+    step = max(1, WORKING_BYTES // bytes_a_plane)
+    for start in range(task.planes.start, task.planes.stop, step):
+        yield range(start, min(start + step, task.planes.stop))
+
+
+def _read(study: Study, block: Block, planes: range) -> NDArray[Any]:
+    """Label maps of a block's trials, shape (M, P', N)."""
+    maps = [read_label_maps(study, t, planes.start, planes.stop) for t in block.trials]
+    return np.stack(maps).reshape(len(maps), len(planes), -1)

@@ -1,0 +1,67 @@
+"""What a scoring pass covers: committed trials in their groups, on the planes that all of them have."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from dbray.config import group_label
+from dbray.errors import UserError
+from dbray.planes import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
+from dbray.store.study import CommittedTrial, Study
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Input of every score job."""
+
+    grouped_trials: list[tuple[str, CommittedTrial]]  # (group, trial)
+    planes: dict[PlaneKind, int]  # how many of each kind; kinds that some trial lacks are absent
+    classes: int  # C
+    points: int  # N of a plane
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the predictions that go in: equal inputs need no second scoring."""
+        inputs = sorted(
+            f"{group} {trial.trial_id} {name} {record.sha256}"
+            for group, trial in self.grouped_trials
+            for name, record in trial.files.items()
+            if name.startswith("predictions")
+        )
+        return hashlib.sha256(repr((inputs, sorted(self.planes.items()))).encode()).hexdigest()
+
+    def plane_ids(self, kind: PlaneKind) -> range:
+        """Ids of the kind's planes."""
+        return plane_ids_of(kind, self.planes[kind])
+
+    @staticmethod
+    def kind_of(planes: range) -> PlaneKind:
+        """Kind of planes that are all of one kind."""
+        return PLANE_KINDS[planes.start // IDS_PER_KIND]
+
+    def stamped(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with the digest of the inputs in its metadata."""
+        return schema.with_metadata({"inputs": self.digest})
+
+
+def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
+    """The widest scope that all the trials allow.
+
+    Raises
+    ------
+    UserError
+        If there are no trials.
+    """
+    trials = list(trials)
+    if not trials:
+        raise UserError(f"{study.location}: no committed trial to score; run the sweep first")
+    info = study.info
+    common = {kind: min(t.planes.get(kind, 0) for t in trials) for kind in PLANE_KINDS}
+    return Scope(
+        grouped_trials=[(group_label(t.config, info["group_by"]), t) for t in trials],
+        planes={kind: count for kind, count in common.items() if count},
+        classes=len(info["dataset"]["class_names"]),
+        points=info["planes"]["resolution"] ** 2,
+    )
