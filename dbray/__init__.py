@@ -1,3 +1,3 @@
-"""dbray: how reproducible is the training of a neural network?"""
+"""dbray measures how reproducible the training of a neural network is."""
 
 __version__ = "0.1.0"

@@ -6,4 +6,4 @@ class UserError(Exception):
 
 
 class TrialFailedError(Exception):
-    """A trial that cannot produce a result (a loss that is not finite); kept in the study as failed."""
+    """A trial that cannot give a result (its loss is not finite); the study keeps it as failed."""

@@ -38,6 +38,7 @@ def label_planes(
     frames: Sequence[Frame],
     input_shape: tuple[int, int, int],
     *,
+    classes: int,
     resolution: int,
     extent: float,
     device: torch.device,
@@ -62,7 +63,7 @@ def label_planes(
     """
     for frame in frames:
         grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
-        labels, classes = _label_points(model, frame, grid, input_shape, device)
+        labels = _label_points(model, frame, grid, input_shape, device)
         yield labels.numpy().astype(label_dtype(classes)).reshape(resolution, resolution)
 
 
@@ -72,8 +73,8 @@ def _label_points(
     grid: NDArray[np.float64],
     input_shape: tuple[int, int, int],
     device: torch.device,
-) -> tuple[Tensor, int]:
-    """Predicted classes at N coordinates of a plane, int64 (N,) on the CPU, and C."""
+) -> Tensor:
+    """Predicted classes at N coordinates of a plane, int64 (N,) on the CPU."""
     origin, axes, coordinates = (
         torch.as_tensor(part, dtype=torch.float32, device=device)
         for part in (frame.origin, frame.axes, grid)
@@ -81,14 +82,12 @@ def _label_points(
     batch = BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
     labels: list[Tensor] = []
     finite = torch.ones((), dtype=torch.bool, device=device)
-    classes = 0
     # Equal chunks: a small last batch would waste a whole pass.
     for chunk in coordinates.chunk(max(1, -(-len(coordinates) // batch))):
         inputs = torch.addmm(origin, chunk, axes)  # (B, D)
         logits = model(inputs.view(-1, *input_shape))  # (B, C)
         finite &= torch.isfinite(logits).all()
         labels.append(logits.argmax(dim=1))
-        classes = logits.shape[1]
     if not finite:
         raise TrialFailedError("the model's output is not finite on a plane of images")
-    return torch.cat(labels).cpu(), classes
+    return torch.cat(labels).cpu()

@@ -7,7 +7,9 @@ step holds the label maps of all trials, and how the work is cut does not change
 
 import io
 import math
+import operator
 from collections.abc import Iterator
+from functools import reduce
 from itertools import combinations, groupby
 from typing import Any
 
@@ -70,11 +72,9 @@ def _run(study: Study, tasks: list[PairTask]) -> Iterator[tuple[PairTask, PairSu
     """Each two blocks' task (of their first range of planes) with the sums over all ranges."""
     tables = tables_in_order(tasks, lambda task: _to_table(sum_pairs(study, task)))
     results = zip(tasks, map(_from_table, tables), strict=True)
-    for _, parts in groupby(results, key=lambda r: (r[0].a.ids, r[0].right.ids, r[0].kind_planes)):
-        task, total = next(parts)
-        for _, part in parts:
-            total += part
-        yield task, total
+    for _, group in groupby(results, key=lambda r: (r[0].a.ids, r[0].right.ids, r[0].kind_planes)):
+        parts = list(group)
+        yield parts[0][0], reduce(operator.add, (sums for _, sums in parts))
 
 
 def _finish(task: PairTask, sums: PairSums, kind: str) -> tuple[pa.Table, list[dict[str, Any]]]:

@@ -104,7 +104,8 @@ def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice]
     """Pairs of groups that the task's two blocks hold, with their trials' places."""
     for group_a, rows in task.a.group_slices().items():
         for group_b, columns in task.right.group_slices().items():
-            if task.b is not None or group_a < group_b or (group_a == group_b and rows.stop - rows.start > 1):
+            has_pairs = group_a != group_b or rows.stop - rows.start > 1
+            if has_pairs and (task.b is not None or group_a <= group_b):
                 yield (group_a, group_b), rows, columns
 
 

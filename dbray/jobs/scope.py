@@ -1,4 +1,4 @@
-"""What a scoring pass covers: committed trials in their groups, on the planes that all of them have."""
+"""What a scoring pass covers: committed trials in groups, on the planes that all of them have."""
 
 import hashlib
 from collections.abc import Iterable
