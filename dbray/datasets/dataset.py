@@ -63,3 +63,16 @@ class Dataset:
         mean = np.asarray(self.mean, np.float32).reshape(-1, 1, 1)
         std = np.asarray(self.std, np.float32).reshape(-1, 1, 1)
         return (images.astype(np.float32) / np.float32(255) - mean) / std
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 images (n, C, H, W), pixels from 0 to 1.
+
+    Rounded to four decimals, as such constants are published; a constant channel gets 1.
+    """
+    pixels = images.transpose(1, 0, 2, 3).reshape(images.shape[1], -1)
+    mean = tuple(round(float(channel.mean()) / 255, 4) for channel in pixels)
+    std = tuple(round(float(channel.std()) / 255, 4) or 1.0 for channel in pixels)
+    return mean, std

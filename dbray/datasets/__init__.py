@@ -1,0 +1,74 @@
+"""Labelled image data sets by name: embedded, from torchvision, from an archive or a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dbray.datasets.dataset import Dataset
+from dbray.errors import UserError
+
+# Loader and what it brings; the modules behind it are imported when a data set is loaded.
+DATASETS = {
+    "digits": "1,797 real 8x8 handwritten digits that ship inside scikit-learn",
+    "cifar10": "CIFAR-10, through torchvision",
+    "cifar100": "CIFAR-100, through torchvision",
+    "svhn": "street-view house numbers, through torchvision",
+    "fashion_mnist": "Fashion-MNIST, through torchvision",
+    "mnist": "MNIST, through torchvision",
+}
+PREFIXES = {
+    "npz:": "npz:PATH, an archive with train_images, train_labels, test_images, test_labels",
+    "folder:": "folder:PATH, images in train/CLASS/ and test/CLASS/",
+}
+
+
+def validate_dataset(spec: str) -> None:
+    """Check that a data set is known, without loading it.
+
+    Raises
+    ------
+    UserError
+        If it is not; the choices are named.
+    """
+    if spec not in DATASETS and not any(spec.startswith(prefix) for prefix in PREFIXES):
+        choices = [*DATASETS, "npz:PATH", "folder:PATH"]
+        raise UserError(f"data set {spec!r} is unknown; choose one of {', '.join(choices)}")
+
+
+def load_dataset(spec: str, data_dir: Path | None = None) -> Dataset:
+    """Load a data set into memory.
+
+    Parameters
+    ----------
+    spec
+        A name from ``DATASETS``, ``npz:PATH`` or ``folder:PATH``.
+    data_dir
+        Where torchvision's data sets lie or are downloaded to; default ``~/.cache/dbray``.
+
+    Raises
+    ------
+    UserError
+        If the data set is unknown, cannot be had, or is not what its name promises.
+    """
+    validate_dataset(spec)
+    return _loader(spec, data_dir or Path("~/.cache/dbray").expanduser())()
+
+
+def _loader(spec: str, data_dir: Path) -> Callable[[], Dataset]:
+    if spec.startswith("npz:"):
+        from dbray.datasets.files import load_npz
+
+        return lambda: load_npz(Path(spec.removeprefix("npz:")))
+    if spec.startswith("folder:"):
+        from dbray.datasets.files import load_folder
+
+        return lambda: load_folder(Path(spec.removeprefix("folder:")))
+    if spec == "digits":
+        from dbray.datasets.digits import load_digits
+
+        return load_digits
+    from dbray.datasets.torchvision_sets import load_torchvision
+
+    return lambda: load_torchvision(spec, data_dir)
+
+
+__all__ = ["DATASETS", "PREFIXES", "Dataset", "load_dataset", "validate_dataset"]
