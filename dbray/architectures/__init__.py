@@ -1,0 +1,147 @@
+"""Architectures by name. To add one, write its factory and give it a line in ``ARCHITECTURES``.
+
+A factory takes ``input_shape``, ``classes``, ``width`` (0 means its usual one) and ``size``
+(``small`` for a laptop, ``paper`` as published for 32 x 32 inputs) and returns a module that maps
+(B, channels, height, width) to logits (B, C).
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbray.config import SizeName
+from dbray.errors import UserError
+
+if TYPE_CHECKING:  # the names must be had without loading torch: --help is to be quick
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An entry of the registry."""
+
+    factory: str  # "module:function", imported when a model is built
+    description: str
+    convolutional: bool = False
+
+
+_HERE = "dbray.architectures"
+ARCHITECTURES = {
+    "fcnet": Architecture(f"{_HERE}.fully_connected:fcnet", "fully connected, four hidden layers"),
+    "mlp": Architecture(f"{_HERE}.fully_connected:mlp", "fully connected, one hidden layer"),
+    "vit": Architecture(f"{_HERE}.patches:vit", "vision transformer"),
+    "mixer": Architecture(f"{_HERE}.patches:mixer", "MLP-Mixer"),
+    "vgg": Architecture(f"{_HERE}.convolutional:vgg", "VGG with batch norm", convolutional=True),
+    "resnet": Architecture(f"{_HERE}.convolutional:resnet", "residual network", convolutional=True),
+    "densenet": Architecture(
+        f"{_HERE}.convolutional:densenet", "densely connected network", convolutional=True
+    ),
+    "wideresnet": Architecture(
+        f"{_HERE}.preactivation:wideresnet", "wide residual network", convolutional=True
+    ),
+    "resnet18k": Architecture(
+        f"{_HERE}.preactivation:resnet18k",
+        "pre-activation ResNet-18 of width k",
+        convolutional=True,
+    ),
+}
+
+
+def validate_architecture(name: str) -> None:
+    """Check that an architecture is known or importable by its form, without loading torch.
+
+    Raises
+    ------
+    UserError
+        If it is neither a name of ``ARCHITECTURES`` nor ``package.module:factory``.
+    """
+    module, _, factory = name.partition(":")
+    if name not in ARCHITECTURES and not (module and factory.isidentifier()):
+        raise UserError(
+            f"architecture {name!r} is unknown; choose one of {', '.join(ARCHITECTURES)}, "
+            "or your own as package.module:factory"
+        )
+
+
+def build_model(
+    architecture: str,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: int = 0,
+    size: SizeName = "small",
+    seed: int,
+) -> "nn.Module":
+    """Build a model whose initial weights are a function of ``seed`` alone.
+
+    Parameters
+    ----------
+    architecture
+        A name of ``ARCHITECTURES``, or ``package.module:factory`` of the user's own, which is
+        called with ``input_shape`` and ``classes``, and with ``width`` if that is not 0.
+    input_shape
+        (channels, height, width) of one image.
+
+    Raises
+    ------
+    UserError
+        If the architecture is unknown, does not fit the input, or its factory does not work.
+    """
+    import torch
+
+    validate_architecture(architecture)
+    shape = {"input_shape": input_shape, "classes": classes}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if architecture in ARCHITECTURES:
+            factory = _import_factory(ARCHITECTURES[architecture].factory)
+            model: nn.Module = factory(**shape, width=width, size=size)
+            return model
+        factory = _import_factory(architecture)
+        options = {"width": width} if width else {}
+        return _build_own(architecture, lambda: factory(**shape, **options), input_shape, classes)
+
+
+def _import_factory(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise UserError(
+            f"architecture {path}: module {module} cannot be imported ({error}); "
+            "is it installed, or its folder on PYTHONPATH?"
+        ) from error
+    except AttributeError as error:
+        raise UserError(f"architecture {path}: module {module} has no {name}") from error
+    return factory  # type: ignore[no-any-return]
+
+
+def _build_own(
+    path: str, build: Callable[[], Any], input_shape: tuple[int, int, int], classes: int
+) -> "nn.Module":
+    """Build a user's model and try it on two blank images."""
+    import torch
+    from torch import nn
+
+    try:
+        model = build()
+    except Exception as error:
+        raise UserError(f"architecture {path}: its factory fails: {error!r}") from error
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"architecture {path}: returned {type(model).__name__}; it must be a torch.nn.Module"
+        )
+    try:
+        with torch.inference_mode():
+            found = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
+    except Exception as error:
+        raise UserError(
+            f"architecture {path}: fails on a batch of shape {(2, *input_shape)}: {error}"
+        ) from error
+    if found != (2, classes):
+        raise UserError(
+            f"architecture {path}: gives logits of shape {found} for two images; "
+            f"{(2, classes)} was expected"
+        )
+    return model

@@ -1,0 +1,50 @@
+"""Optimizers and learning-rate schedules by name."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from dbray.config import TrainingConfig
+
+STEPS = (0.375, 0.625, 0.875)  # shares of the training at which the rate drops tenfold
+WARM_UP = 0.3  # share of a one-cycle training in which the rate rises
+START = 1 / 25  # of the peak rate, at the start of one cycle
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], config: TrainingConfig
+) -> torch.optim.Optimizer:
+    """Build the optimizer that a config names, at its peak learning rate."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=config.momentum, weight_decay=decay)
+    adaptive = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return adaptive(parameters, rate, weight_decay=decay)
+
+
+def make_schedule(config: TrainingConfig, total_steps: int) -> Callable[[int], float]:
+    """Learning rate, as a share of its peak, for each step from 0 to ``total_steps`` - 1.
+
+    ``step``: a tenth after 37.5 %, 62.5 % and 87.5 % of the training; ``cosine``: from 1 to 0;
+    ``one_cycle``: up along a cosine for 30 % of the training, then down to 0; ``constant``: 1.
+    """
+
+    def share(step: int) -> float:
+        progress = step / total_steps
+        if config.schedule == "step":
+            return 10.0 ** -sum(progress >= at for at in STEPS)
+        if config.schedule == "cosine":
+            return _cosine(1.0, 0.0, progress)
+        if config.schedule == "one_cycle":
+            if progress < WARM_UP:
+                return _cosine(START, 1.0, progress / WARM_UP)
+            return _cosine(1.0, 0.0, (progress - WARM_UP) / (1 - WARM_UP))
+        return 1.0
+
+    return share
+
+
+def _cosine(first: float, last: float, progress: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2

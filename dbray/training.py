@@ -1,0 +1,207 @@
+"""Training of one model on one device, with the data set in the device's memory. No Ray."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dbray.augmentation import Augment, make_augmentation
+from dbray.config import TrainingConfig
+from dbray.datasets import Dataset
+from dbray.errors import TrialFailedError
+from dbray.optimization import make_optimizer, make_schedule
+
+EVALUATION_BATCH = 512
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One row of a training history; accuracies are shares from 0 to 1."""
+
+    epoch: int  # from 1
+    train_loss: float  # mean over the epoch's augmented images, while training
+    train_accuracy: float  # likewise
+    test_accuracy: float  # after the epoch
+    seconds: float  # since the training started
+
+
+@dataclass
+class Loop:
+    """What the steps of one training share."""
+
+    model: nn.Module
+    config: TrainingConfig
+    augment: Augment
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LambdaLR
+    scaler: torch.amp.GradScaler
+    device: torch.device
+
+    def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; the batch's summed loss and number of hits, still on the device."""
+        inputs = self.augment(inputs)
+        if self.device.type == "cuda" and self.config.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with self._precision():
+            logits = self.model(inputs)
+            loss = nn.functional.cross_entropy(logits, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.scheduler.step()
+        return loss.detach() * len(labels), (logits.argmax(dim=1) == labels).sum()
+
+    def _precision(self) -> contextlib.AbstractContextManager[object]:
+        if self.device.type != "cuda" or self.config.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=AUTOCAST[self.config.precision])
+
+
+def train(
+    model: nn.Module,
+    dataset: Dataset,
+    config: TrainingConfig,
+    *,
+    data_seed: int,
+    device: torch.device,
+    deterministic: bool = False,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> list[EpochRecord]:
+    """Train a model in place and leave it in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        On ``device``; maps (B, C, H, W) to logits.
+    data_seed
+        Decides the order of the images, their augmentation and dropout.
+    deterministic
+        Use deterministic kernels only. On one CPU, with one number of threads, equal seeds give
+        bit-equal weights without it, too.
+    on_epoch
+        Called after every epoch.
+
+    Raises
+    ------
+    TrialFailedError
+        If the loss of an epoch is not finite.
+
+    Notes
+    -----
+    ``precision`` and ``channels_last`` act on CUDA only: on a CPU lower precision is slower, and
+    the channels-last layout is unsafe in some convolutions' backward pass.
+    """
+    inputs, labels = _on_device(dataset, dataset.train_images, dataset.train_labels, device)
+    test = _on_device(dataset, dataset.test_images, dataset.test_labels, device)
+    order, noise, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
+    loop = _make_loop(model, dataset, config, len(labels), noise, device)
+    shuffler = torch.Generator().manual_seed(order)
+    history: list[EpochRecord] = []
+    started = time.perf_counter()
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), _deterministic_kernels(enabled=deterministic):
+        torch.manual_seed(dropout)
+        for epoch in range(1, config.epochs + 1):
+            loss, accuracy = _train_epoch(loop, inputs, labels, shuffler)
+            if not math.isfinite(loss):
+                raise TrialFailedError(
+                    f"the loss became {loss} in epoch {epoch} of {config.epochs} "
+                    f"({config.optimizer}, learning rate {config.learning_rate}); "
+                    "try a lower learning rate"
+                )
+            seconds = time.perf_counter() - started
+            record = EpochRecord(epoch, loss, accuracy, evaluate(model, *test), seconds)
+            history.append(record)
+            if on_epoch:
+                on_epoch(record)
+    model.eval()
+    return history
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+    """Share of inputs (n, C, H, W) whose arg-max logit is their label; evaluation mode stays on."""
+    model.eval()
+    hits = torch.zeros((), dtype=torch.int64, device=labels.device)
+    for part, truth in zip(
+        inputs.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True
+    ):
+        hits += (model(part).argmax(dim=1) == truth).sum()
+    return int(hits) / len(labels)
+
+
+def _make_loop(
+    model: nn.Module,
+    dataset: Dataset,
+    config: TrainingConfig,
+    images: int,
+    noise_seed: int,
+    device: torch.device,
+) -> Loop:
+    if device.type == "cuda" and config.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    black = torch.tensor([-m / s for m, s in zip(dataset.mean, dataset.std, strict=True)])
+    augment = make_augmentation(
+        config.crop_padding,
+        flip=config.flip,
+        padding_value=black.to(device),
+        generator=torch.Generator(device).manual_seed(noise_seed),
+    )
+    optimizer = make_optimizer(model.parameters(), config)
+    total_steps = config.epochs * math.ceil(images / config.batch_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, make_schedule(config, total_steps))
+    scaled = device.type == "cuda" and config.precision == "float16"
+    scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+    return Loop(model, config, augment, optimizer, scheduler, scaler, device)
+
+
+def _train_epoch(
+    loop: Loop, inputs: Tensor, labels: Tensor, shuffler: torch.Generator
+) -> tuple[float, float]:
+    """Mean loss and accuracy of one pass; the device is read once, at its end."""
+    loop.model.train()
+    total_loss = torch.zeros((), device=loop.device)
+    hits = torch.zeros((), dtype=torch.int64, device=loop.device)
+    for batch in _batches(len(labels), loop.config.batch_size, shuffler):
+        chosen = batch.to(loop.device)
+        loss, right = loop.step(inputs[chosen], labels[chosen])
+        total_loss += loss
+        hits += right
+    return float(total_loss) / len(labels), int(hits) / len(labels)
+
+
+def _batches(images: int, batch_size: int, shuffler: torch.Generator) -> Iterator[Tensor]:
+    """Shuffled positions, all of them; batches differ by at most one image in size.
+
+    So no batch is too small for batch norm, and every epoch has the same number of steps.
+    """
+    order = torch.randperm(images, generator=shuffler)
+    yield from order.tensor_split(math.ceil(images / batch_size))
+
+
+def _on_device(
+    dataset: Dataset, images: NDArray[np.uint8], labels: NDArray[np.int64], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    inputs = torch.from_numpy(dataset.normalise(images)).to(device)
+    return inputs, torch.tensor(labels, device=device)
+
+
+@contextlib.contextmanager
+def _deterministic_kernels(*, enabled: bool) -> Iterator[None]:
+    """Ask torch for deterministic kernels, and restore what was asked for before."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(before[0] or enabled)
+    torch.backends.cudnn.benchmark = before[1] and not enabled
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
