@@ -25,10 +25,10 @@ SMALL = TrainingConfig(
     schedule="one_cycle",
 )
 SMALL_BY_ARCHITECTURE = {
-    "fcnet": replace(SMALL, epochs=20, learning_rate=2e-3),
-    "mlp": replace(SMALL, epochs=20, learning_rate=2e-3),
-    "vit": replace(SMALL, epochs=20, learning_rate=3e-3),
-    "mixer": replace(SMALL, epochs=16, learning_rate=3e-3),
+    "fcnet": replace(SMALL, epochs=40),
+    "mlp": replace(SMALL, epochs=40),
+    "vit": replace(SMALL, epochs=60),
+    "mixer": replace(SMALL, epochs=30, learning_rate=3e-3),
     "wideresnet": replace(SMALL, epochs=8),
 }
 

@@ -1,0 +1,156 @@
+"""The command line that all studies share, and how a command ends."""
+
+import contextlib
+import io
+import re
+import sys
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dbray.config import OptimizerName, SizeName
+from dbray.errors import UserError
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Options of every study."""
+
+    storage: str = "./runs"
+    """where studies go: a directory, or a URI such as s3://bucket/prefix"""
+    name: str = "study"
+    """name of this study, a folder below the storage"""
+    dataset: str = "digits"
+    """digits, cifar10, cifar100, svhn, fashion_mnist, mnist, npz:PATH or folder:PATH"""
+    data_dir: Path | None = None
+    """where torchvision's data sets lie or are downloaded to (default: ~/.cache/dbray)"""
+    size: SizeName = "small"
+    """architectures and recipes: small for a laptop, paper as published"""
+    seeds: int = 3
+    """trials per grid point; trial s has weights seed s and data seed s"""
+    epochs: int | None = None
+    """passes over the training set (default: the architecture's recipe)"""
+    batch_size: int | None = None
+    """images a step (default: the architecture's recipe)"""
+    optimizer: OptimizerName | None = None
+    """update rule (default: the architecture's recipe)"""
+    learning_rate: float | None = None
+    """peak learning rate (default: the architecture's recipe)"""
+    planes: int = 50
+    """planes of each kind (test, train) that every model labels; can grow later"""
+    plane_seed: int = 0
+    """decides which images span the planes"""
+    resolution: int = 50
+    """grid points along each side of a plane"""
+    picture_planes: int = 3
+    """how many of the test planes are also shown as pictures"""
+    picture_resolution: int = 100
+    """pixels along each side of a picture"""
+    cpus_per_trial: int = 1
+    """CPU cores, and threads, of one trial"""
+    gpus_per_trial: float = 0.0
+    """GPUs of one trial; 0.25 puts four trials on one GPU, 0 trains on the CPU"""
+    max_concurrent: int = 0
+    """trials at once; 0 means as many as the cores and GPUs allow"""
+    max_failures: int = 1
+    """how often a trial whose process died is started again"""
+    deterministic: bool = False
+    """use deterministic kernels only (on one CPU, results are reproducible anyway)"""
+    retry_failed: bool = False
+    """train trials again that ended without a result"""
+    open: bool = False
+    """open the report in a browser"""
+
+    def validate(self) -> None:
+        """Check every number.
+
+        Raises
+        ------
+        UserError
+            For the first option that cannot be.
+        """
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                option = name.replace("_", "-")
+                raise UserError(f"--{option} {value}: must be at least {least:g}")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise UserError(f"--learning-rate {self.learning_rate}: must be above 0")
+        if self.picture_planes > self.planes:
+            raise UserError(
+                f"--picture-planes {self.picture_planes}: there are only {self.planes} planes "
+                "(--planes)"
+            )
+
+
+_LEAST: dict[str, float] = {
+    "seeds": 1,
+    "epochs": 1,
+    "batch_size": 2,
+    "planes": 1,
+    "plane_seed": 0,
+    "resolution": 2,
+    "picture_planes": 0,
+    "picture_resolution": 2,
+    "cpus_per_trial": 1,
+    "gpus_per_trial": 0,
+    "max_concurrent": 0,
+    "max_failures": 0,
+}
+
+
+def run_command(options_type: type[Options], command: Callable[[Options], int]) -> None:
+    """Parse the command line, run, and exit: 0 if all is well, 2 after one line on bad input.
+
+    A command that was interrupted exits with 130 and says how to go on.
+    """
+    options = parse(options_type)
+    try:
+        sys.exit(command(options))
+    except UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def parse(options_type: type[Options]) -> Options:
+    """Options from the command line; whatever is wrong with it becomes one line."""
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options_type)
+    except SystemExit as end:
+        if end.code:
+            _fail(_one_line(complaint.getvalue()))
+        raise
+
+
+def open_in_browser(location: str) -> None:
+    """Show a page that lies on this machine."""
+    path = Path(location)
+    if not path.is_file():
+        raise UserError(f"{location}: is not on this machine; fetch it, then open it")
+    webbrowser.open(path.resolve().as_uri())
+
+
+def _one_line(boxed: str) -> str:
+    """What tyro says inside its box, up to the first rule."""
+    inside = [line.strip("│ ") for line in boxed.splitlines() if line.startswith("│")]
+    said = []
+    for line in inside:
+        if set(line) == {"─"}:
+            break
+        said.append(line)
+    return f"{re.sub(' +', ' ', ' '.join(said))} (--help lists the options)"
+
+
+def _fail(line: str) -> None:
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)

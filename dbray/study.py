@@ -1,0 +1,289 @@
+"""One study from its options to its report: train what is missing, score, report."""
+
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from analysis.report import write_report
+from rich.console import Console
+
+from dbray.architectures import build_model, validate_architecture
+from dbray.config import SizeName, TrainingConfig, TrialConfig, canonical_json
+from dbray.datasets import Dataset, load_dataset
+from dbray.errors import UserError
+from dbray.jobs import score
+from dbray.options import StudyOptions, open_in_browser
+from dbray.planes import PlaneSet, anchor_inputs, draw_planes, plane_frame, plane_ids_of
+from dbray.recipes import recipe
+from dbray.store import Study, create_or_extend
+from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
+from dbray.sweep import Resources, missing_work, ray_session, run_sweep
+from dbray.thumbnails import png_bytes
+from dbray.trial import PlanePlan
+
+LIBRARIES = ("dbray", "torch", "torchvision", "timm", "ray", "numpy", "pyarrow", "altair")
+
+
+def run_study(
+    options: StudyOptions,
+    *,
+    title: str,
+    dataset: Dataset,
+    configs: Sequence[TrialConfig],
+    group_by: Sequence[str],
+) -> int:
+    """Bring a study to where its options want it.
+
+    Parameters
+    ----------
+    title
+        The question that the study asks, for the report.
+    configs
+        Every grid point; those that are committed already are not trained again.
+    group_by
+        Config fields that put trials into one group.
+
+    Returns
+    -------
+    0, or 1 if trials are left over that could not be finished.
+    """
+    started, clock = time.time(), time.monotonic()
+    console = Console(stderr=True, highlight=False)
+    plan = plane_plan(options)
+    _check_architectures(configs, dataset)
+    described = _describe(options, title, dataset, plan, group_by)
+    draw_planes(dataset, list(plan.pictures) or [0], plan.seed)  # refuse before anything is written
+    study = create_or_extend(options.storage, options.name, described)
+    _write_planes(study, dataset, plan)
+    _discard_damaged(study, console, retry_failed=options.retry_failed)
+    work = missing_work(study, configs, plan)
+    console.print(f"study {study.location}: {len(configs)} trials, {len(work)} to do", markup=False)
+    with ray_session():
+        left_over: list[str] = []
+        if work:
+            resources = Resources(
+                options.cpus_per_trial,
+                options.gpus_per_trial,
+                options.max_concurrent,
+                options.max_failures,
+            )
+            left_over = run_sweep(
+                study, work, dataset, plan, resources, deterministic=options.deterministic
+            )
+        trained = time.monotonic() - clock
+        console.print("scoring", markup=False)
+        score(study)
+    if work:
+        _record_invocation(study, started, time.monotonic() - clock, trained, len(work))
+    location = write_report(study)
+    for line in left_over:
+        console.print(f"not finished: {line}", markup=False)
+    print(f"report: {location}")  # noqa: T201
+    if options.open:
+        open_in_browser(location)
+    return 1 if left_over else 0
+
+
+def study_dataset(options: StudyOptions) -> Dataset:
+    """The options' data set, after a check of the options themselves."""
+    options.validate()
+    return load_dataset(options.dataset, options.data_dir)
+
+
+def plane_plan(options: StudyOptions) -> PlanePlan:
+    """The planes that the options ask for."""
+    return PlanePlan(
+        seed=options.plane_seed,
+        counts={"test": options.planes, "train": options.planes},
+        resolution=options.resolution,
+        pictures=tuple(plane_ids_of("test", options.picture_planes)),
+        picture_resolution=options.picture_resolution,
+    )
+
+
+def training_config(options: StudyOptions, architecture: str, dataset: Dataset) -> TrainingConfig:
+    """The architecture's recipe with what the options override."""
+    base = recipe(architecture, options.size, dataset.name, min(dataset.input_shape[1:]))
+    named = ("epochs", "batch_size", "optimizer", "learning_rate")
+    chosen = {name: getattr(options, name) for name in named}
+    return replace(base, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def parse_architecture(text: str) -> tuple[str, int]:
+    """Name and width of ``name`` or ``name@width``.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown or the width no positive number.
+    """
+    name, at, width = text.partition("@")
+    validate_architecture(name)
+    if at and not (width.isdecimal() and int(width) > 0):
+        raise UserError(f"architecture {text!r}: after @ stands the width, a positive number")
+    return name, int(width or 0)
+
+
+def _check_architectures(configs: Sequence[TrialConfig], dataset: Dataset) -> None:
+    """Build every kind of model once, so that one that does not fit is refused before any trial."""
+    kinds: set[tuple[str, int, SizeName]] = {(c.architecture, c.width, c.size) for c in configs}
+    for name, width, size in sorted(kinds):
+        build_model(
+            name,
+            input_shape=dataset.input_shape,
+            classes=dataset.classes,
+            width=width,
+            size=size,
+            seed=0,
+        )
+
+
+def _describe(
+    options: StudyOptions,
+    title: str,
+    dataset: Dataset,
+    plan: PlanePlan,
+    group_by: Sequence[str],
+) -> dict[str, Any]:
+    """Contents of ``study.json``."""
+    return {
+        "study": options.name,
+        "title": title,
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "class_names": list(dataset.class_names),
+            "input_shape": list(dataset.input_shape),
+            "train_images": len(dataset.train_labels),
+            "test_images": len(dataset.test_labels),
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+        },
+        "planes": {
+            "seed": plan.seed,
+            "resolution": plan.resolution,
+            "extent": plan.extent,
+        },
+        "pictures": {"resolution": plan.picture_resolution, "extent": plan.picture_extent},
+        "group_by": list(group_by),
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
+    }
+
+
+def _write_planes(study: Study, dataset: Dataset, plan: PlanePlan) -> None:
+    """Store which planes there are; a set that has grown replaces the smaller one."""
+    stored = (
+        study.read_table("planes.parquet")["plane_id"].to_pylist()
+        if study.folder.exists("planes.parquet")
+        else []
+    )
+    ids = {i for kind, count in plan.counts.items() for i in plane_ids_of(kind, count)}
+    if ids <= set(stored) and study.folder.exists("anchors.parquet"):
+        return
+    planes = draw_planes(dataset, sorted(ids | set(stored)), plan.seed)
+    frames = [plane_frame(anchor_inputs(dataset, planes, i)) for i in range(len(planes.plane_ids))]
+    table = pa.Table.from_pydict(
+        {
+            "plane_id": planes.plane_ids,
+            "kind": planes.kinds,
+            "image_ids": planes.image_ids.tolist(),
+            "anchor_classes": planes.anchor_classes.tolist(),
+            "coordinates": [frame.anchors.ravel().tolist() for frame in frames],
+            "seed": np.full(len(planes.plane_ids), plan.seed, np.int64),
+        },
+        schema=PLANES,
+    )
+    study.write_bytes("anchors.parquet", parquet_bytes(_anchors(dataset, planes)))
+    study.write_bytes("planes.parquet", parquet_bytes(table))
+
+
+def _anchors(dataset: Dataset, planes: PlaneSet) -> pa.Table:
+    """The planes' images as PNGs, for whoever wants to look at them."""
+    rows = [
+        {"plane_id": plane_id, "position": position, "png": png_bytes(image)}
+        for plane_id, kind, image_ids in zip(
+            planes.plane_ids.tolist(), planes.kinds, planes.image_ids, strict=True
+        )
+        for position, image in enumerate(getattr(dataset, f"{kind}_images")[image_ids])
+    ]
+    return pa.Table.from_pylist(rows, schema=ANCHORS)
+
+
+def _discard_damaged(study: Study, console: Console, *, retry_failed: bool) -> None:
+    """Uncommit trials whose files are not what was committed; they are done again."""
+    inventory = study.inventory()
+    damaged = inventory.damaged | study.wrong_checksums(inventory.committed)
+    for trial_id, problem in damaged.items():
+        console.print(f"{problem}; this trial is done again", markup=False)
+        study.discard(trial_id)
+    if retry_failed:
+        for trial in inventory.failed:
+            study.discard(trial.trial_id)
+
+
+def _record_invocation(
+    study: Study, started: float, seconds: float, training_seconds: float, trials_run: int
+) -> None:
+    """Leave a record of this command beside the results."""
+    import psutil
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
+    record = {
+        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started": stamp,
+        "seconds": round(seconds, 1),
+        "sweep_seconds": round(training_seconds, 1),
+        "trials_run": trials_run,
+        "hardware": {
+            "cpu": _cpu_name(),
+            "cores": psutil.cpu_count(logical=True),
+            "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+            "gpus": gpus,
+        },
+    }
+    name = stamp.replace(":", "").replace("-", "")
+    study.write_bytes(f"invocations/{name}.json", canonical_json(record).encode())
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def all_configs(
+    options: StudyOptions, dataset: Dataset, architectures: Sequence[str]
+) -> list[TrialConfig]:
+    """Grid of architectures (``name`` or ``name@width``) and seeds."""
+    configs = []
+    for text in architectures:
+        name, width = parse_architecture(text)
+        training = training_config(options, name, dataset)
+        configs += [
+            TrialConfig(
+                dataset=dataset.name,
+                dataset_fingerprint=dataset.fingerprint,
+                architecture=name,
+                width=width,
+                size=options.size,
+                training=training,
+                weights_seed=seed,
+                data_seed=seed,
+            )
+            for seed in range(options.seeds)
+        ]
+    return configs

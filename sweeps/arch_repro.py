@@ -1,0 +1,41 @@
+"""How reproducible is each architecture? Train each from several seeds and compare.
+
+python sweeps/arch_repro.py                              # laptop: digits, a few minutes
+python sweeps/arch_repro.py --seeds 5                    # extend it: only new seeds train
+python sweeps/arch_repro.py --arch resnet wideresnet@2 wideresnet@4
+"""
+
+import sys
+from dataclasses import dataclass
+
+from dbray.options import StudyOptions, run_command
+
+
+@dataclass(frozen=True)
+class ArchRepro(StudyOptions):
+    """Train every architecture from several seeds and compare the models' decision regions."""
+
+    name: str = "arch_repro"
+    """name of this study, a folder below the storage"""
+    arch: tuple[str, ...] = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
+    """architectures (also mlp, resnet18k), each with its usual width or as NAME@WIDTH; your own
+    as package.module:factory"""
+
+
+def main(options: ArchRepro) -> int:
+    """Run the study."""
+    from dbray.study import all_configs, run_study, study_dataset
+
+    dataset = study_dataset(options)
+    return run_study(
+        options,
+        title="How reproducible is each architecture?",
+        dataset=dataset,
+        configs=all_configs(options, dataset, options.arch),
+        group_by=["architecture"],
+    )
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, "")  # a user's own architectures are found where the command is run
+    run_command(ArchRepro, main)
