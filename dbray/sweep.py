@@ -187,6 +187,10 @@ class _Watcher(tune.Callback):
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune saves its callbacks, and a terminal cannot be saved."""
+        return {}
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_info: Any) -> None:  # noqa: ANN401
         self.progress.start(str(trial.config["number"]))
 

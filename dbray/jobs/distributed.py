@@ -1,10 +1,14 @@
 """One way to run a function over many work items with Ray Data, in order."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import ray
+
+for _name in ("ray.data", "ray.data._internal"):  # it announces every job with several lines
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 def tables_in_order(items: Sequence[Any], work: Callable[[Any], pa.Table]) -> Iterator[pa.Table]:

@@ -1,0 +1,36 @@
+"""What several tests share: the embedded data set and a way to run commands as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from dbray.datasets import Dataset, load_dataset
+
+ROOT = Path(__file__).parents[1]
+
+# Timings are for benchmarks: the first call of a compiled function takes a second.
+settings.register_profile("dbray", deadline=None)
+settings.load_profile("dbray")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+def run_script(*arguments: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a Python script of the project with its arguments, away from the project's folder."""
+    script, *rest = arguments
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *rest],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )

@@ -1,0 +1,115 @@
+"""Architectures: sizes as published, weights by seed alone, users' own models."""
+
+import pytest
+import torch
+from torch import nn
+
+from dbray.architectures import ARCHITECTURES, build_model, validate_architecture
+from dbray.errors import UserError
+
+# At the paper's size on 32 x 32 x 3 with 10 classes. Equal to the published counts of ResNet-18
+# (11.17 M), VGG-19 (20.04 M), DenseNet-121 (6.96 M) and WideResNet-28-10 (36.5 M).
+PAPER_PARAMETERS = {
+    ("fcnet", 0): 3_819_978,
+    ("vit", 0): 9_532_938,
+    ("mixer", 0): 25_649_418,
+    ("vgg", 0): 20_040_522,
+    ("resnet", 0): 11_173_962,
+    ("densenet", 0): 6_956_298,
+    ("wideresnet", 10): 36_479_194,
+    ("resnet18k", 64): 11_172_170,
+}
+
+
+def linear(*, input_shape, classes):
+    channels, height, width = input_shape
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, classes))
+
+
+def wide(*, input_shape, classes, width):
+    return nn.Sequential(linear(input_shape=input_shape, classes=width), nn.Linear(width, classes))
+
+
+def not_a_model(*, input_shape, classes):
+    return "linear"
+
+
+def wrong_classes(*, input_shape, classes):
+    return linear(input_shape=input_shape, classes=classes + 1)
+
+
+def fails(*, input_shape, classes):
+    raise ZeroDivisionError
+
+
+def build(name, shape=(1, 8, 8), seed=0, **options):
+    return build_model(name, input_shape=shape, classes=10, seed=seed, **options)
+
+
+def parameters(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("name", "width"), PAPER_PARAMETERS)
+def test_paper_sizes(name, width):
+    with torch.device("meta"):
+        model = build(name, (3, 32, 32), width=width, size="paper")
+    assert parameters(model) == PAPER_PARAMETERS[name, width]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 48, 64)])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_small_models_take_any_input(name, shape):
+    model = build(name, shape)
+    logits = model(torch.randn(3, *shape))
+    assert logits.shape == (3, 10)
+    logits.square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_weights_are_a_function_of_the_seed(name):
+    state = torch.random.get_rng_state()
+    first, same, other = build(name), build(name), build(name, seed=1)
+    assert (torch.random.get_rng_state() == state).all()
+    pairs = list(zip(first.parameters(), same.parameters(), strict=True))
+    assert all((a == b).all() for a, b in pairs)
+    assert any((a != b).any() for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_wider_is_larger(name):
+    assert parameters(build(name, width=16)) < parameters(build(name, width=32))
+
+
+def test_own_architecture():
+    assert parameters(build(f"{__name__}:linear")) == 650
+    assert parameters(build(f"{__name__}:wide", width=3)) == 65 * 3 + 40
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("no_such_module:make", "cannot be imported"),
+        (f"{__name__}:absent", "has no absent"),
+        (f"{__name__}:not_a_model", "returned str"),
+        (f"{__name__}:wrong_classes", r"shape \(2, 11\)"),
+        (f"{__name__}:fails", "ZeroDivisionError"),
+    ],
+)
+def test_own_architecture_that_does_not_work(path, said):
+    with pytest.raises(UserError, match=said):
+        build(path)
+
+
+@pytest.mark.parametrize("name", ["lenet", "module:", ":make", ""])
+def test_unknown_architecture_lists_the_choices(name):
+    with pytest.raises(UserError, match="fcnet, mlp, vit"):
+        validate_architecture(name)
+
+
+def test_patches_that_do_not_fit():
+    with pytest.raises(UserError, match="patches of 2x2"):
+        build("vit", (1, 9, 9))
+    with pytest.raises(UserError, match="4 heads"):
+        build("vit", width=30)

@@ -1,0 +1,135 @@
+"""Training: reproducible to the bit, seeds kept apart, and no result from a diverged loss."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dbray.architectures import build_model
+from dbray.config import TrainingConfig
+from dbray.errors import TrialFailedError
+from dbray.optimization import make_optimizer, make_schedule
+from dbray.recipes import recipe
+from dbray.training import train
+
+CPU = torch.device("cpu")
+QUICK = TrainingConfig(
+    epochs=2, batch_size=64, optimizer="adamw", learning_rate=5e-3, crop_padding=1, flip=False
+)
+
+
+def trained(digits, data_seed=0, weights_seed=0, config=QUICK, name="resnet", **options):
+    torch.set_num_threads(1)
+    model = build_model(name, input_shape=(1, 8, 8), classes=10, seed=weights_seed)
+    history = train(model, digits, config, data_seed=data_seed, device=CPU, **options)
+    return model, history
+
+
+def same(a, b):
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_equal_seeds_give_equal_bits_whatever_the_global_state(digits, deterministic):
+    first, _ = trained(digits, deterministic=deterministic)
+    torch.manual_seed(1234)
+    state = torch.random.get_rng_state()
+    second, _ = trained(digits, deterministic=deterministic)
+    assert same(first, second)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_both_seeds_matter(digits):
+    base, _ = trained(digits)
+    assert not same(base, trained(digits, data_seed=1)[0])
+    assert not same(base, trained(digits, weights_seed=1)[0])
+
+
+def test_dropout_follows_the_data_seed(digits):
+    def with_dropout(data_seed):
+        model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10))
+        nn.init.zeros_(model[2].weight)
+        nn.init.zeros_(model[2].bias)
+        train(model, digits, QUICK, data_seed=data_seed, device=CPU)
+        return model
+
+    torch.manual_seed(0)
+    first = with_dropout(0)
+    torch.manual_seed(99)
+    assert same(first, with_dropout(0))
+    assert not same(first, with_dropout(1))
+
+
+def test_training_learns_and_tells_every_epoch(digits):
+    seen = []
+    config = replace(QUICK, epochs=5, schedule="one_cycle")
+    model, history = trained(digits, config=config, on_epoch=seen.append)
+    assert seen == history
+    assert [record.epoch for record in history] == [1, 2, 3, 4, 5]
+    assert history[-1].test_accuracy > 0.9
+    assert history[-1].train_loss < history[0].train_loss
+    assert not model.training
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_diverged_loss_ends_the_trial_with_the_reason(digits):
+    config = replace(QUICK, optimizer="sgd", learning_rate=1e20)
+    with pytest.raises(TrialFailedError, match=r"loss became (nan|inf) in epoch 1 of 2 .*sgd"):
+        trained(digits, config=config)
+
+
+def test_an_odd_number_of_images_leaves_no_tiny_batch(digits):
+    part = replace(
+        digits,
+        train_images=digits.train_images[:129],
+        train_labels=digits.train_labels[:129],
+    )
+    trained(part, config=replace(QUICK, batch_size=128, epochs=1))  # batch norm needs two images
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", {0: 1, 799: 1}),
+        ("step", {0: 1, 299: 1, 300: 0.1, 499: 0.1, 500: 0.01, 700: 1e-3, 799: 1e-3}),
+        ("cosine", {0: 1, 400: 0.5, 799: 0}),
+        ("one_cycle", {0: 0.04, 240: 1, 520: 0.5, 799: 0}),
+    ],
+)
+def test_schedules(schedule, expected):
+    share = make_schedule(TrainingConfig(schedule=schedule), 800)
+    for step, value in expected.items():
+        assert share(step) == pytest.approx(value, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_optimizers_take_their_first_step(name):
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    config = TrainingConfig(optimizer=name, learning_rate=0.1, weight_decay=0.5, momentum=0.9)
+    optimizer = make_optimizer([weight], config)
+    weight.grad = torch.tensor([3.0, 3.0])
+    optimizer.step()
+    expected = {
+        "sgd": [1 - 0.1 * (3 + 0.5), -2 - 0.1 * (3 - 1)],
+        "adam": [1 - 0.1, -2 - 0.1],  # the first step has the length of the rate
+        "adamw": [1 * 0.95 - 0.1, -2 * 0.95 - 0.1],
+    }[name]
+    np.testing.assert_allclose(weight.detach(), expected, rtol=1e-5)
+
+
+def test_digits_are_never_mirrored_and_crops_scale_with_the_image():
+    assert not recipe("resnet", "small", "digits", 8).flip
+    assert recipe("resnet", "small", "digits", 8).crop_padding == 1
+    assert recipe("vit", "paper", "cifar10", 32).crop_padding == 4
+    assert recipe("vit", "paper", "cifar10", 32).flip
+
+
+def test_the_papers_recipe():
+    config = recipe("resnet", "paper", "cifar10", 32)
+    assert (config.optimizer, config.learning_rate, config.momentum) == ("sgd", 0.1, 0.9)
+    assert (config.weight_decay, config.batch_size, config.epochs) == (5e-4, 128, 100)
+    assert config.schedule == "step"
