@@ -19,7 +19,7 @@ from dbray.architectures import build_model, validate_architecture
 from dbray.config import SizeName, TrainingConfig, TrialConfig, canonical_json
 from dbray.datasets import Dataset, load_dataset
 from dbray.errors import UserError
-from dbray.jobs import score
+from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, open_in_browser
 from dbray.planes import PlaneSet, anchor_inputs, draw_planes, plane_frame, plane_ids_of
 from dbray.recipes import recipe
@@ -62,25 +62,30 @@ def run_study(
     described = _describe(options, title, dataset, plan, group_by)
     draw_planes(dataset, list(plan.pictures) or [0], plan.seed)  # refuse before anything is written
     study = create_or_extend(options.storage, options.name, described)
+    info = study.info  # an earlier command may have asked for more planes
+    plan = replace(
+        plan, counts=info["planes"]["counts"], pictures=tuple(info["pictures"]["plane_ids"])
+    )
     _write_planes(study, dataset, plan)
     _discard_damaged(study, console, retry_failed=options.retry_failed)
     work = missing_work(study, configs, plan)
     console.print(f"study {study.location}: {len(configs)} trials, {len(work)} to do", markup=False)
-    with ray_session():
-        left_over: list[str] = []
-        if work:
-            resources = Resources(
-                options.cpus_per_trial,
-                options.gpus_per_trial,
-                options.max_concurrent,
-                options.max_failures,
-            )
-            left_over = run_sweep(
-                study, work, dataset, plan, resources, deterministic=options.deterministic
-            )
-        trained = time.monotonic() - clock
-        console.print("scoring", markup=False)
-        score(study)
+    left_over: list[str] = []
+    trained = 0.0
+    if work or not is_scored(study):
+        with ray_session():
+            if work:
+                left_over = run_sweep(
+                    study,
+                    work,
+                    dataset,
+                    plan,
+                    _resources(options),
+                    deterministic=options.deterministic,
+                )
+            trained = time.monotonic() - clock
+            console.print("scoring", markup=False)
+            score(study)
     if work:
         _record_invocation(study, started, time.monotonic() - clock, trained, len(work))
     location = write_report(study)
@@ -132,6 +137,15 @@ def parse_architecture(text: str) -> tuple[str, int]:
     return name, int(width or 0)
 
 
+def _resources(options: StudyOptions) -> Resources:
+    return Resources(
+        options.cpus_per_trial,
+        options.gpus_per_trial,
+        options.max_concurrent,
+        options.max_failures,
+    )
+
+
 def _check_architectures(configs: Sequence[TrialConfig], dataset: Dataset) -> None:
     """Build every kind of model once, so that one that does not fit is refused before any trial."""
     kinds: set[tuple[str, int, SizeName]] = {(c.architecture, c.width, c.size) for c in configs}
@@ -171,8 +185,13 @@ def _describe(
             "seed": plan.seed,
             "resolution": plan.resolution,
             "extent": plan.extent,
+            "counts": dict(plan.counts),
         },
-        "pictures": {"resolution": plan.picture_resolution, "extent": plan.picture_extent},
+        "pictures": {
+            "resolution": plan.picture_resolution,
+            "extent": plan.picture_extent,
+            "plane_ids": list(plan.pictures),
+        },
         "group_by": list(group_by),
         "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
     }

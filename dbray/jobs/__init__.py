@@ -12,14 +12,16 @@ from dbray.store.study import Study
 TABLES = ("agreement", "agreement_by_group", "fragmentation")
 
 
-def score(study: Study) -> bool:
-    """Bring the study's score tables up to date with its committed trials.
+def is_scored(study: Study) -> bool:
+    """Whether the score tables are those of exactly the committed predictions."""
+    digest = scope_of(study, study.committed()).digest
+    return all(_digest(study, table) == digest for table in TABLES)
+
+
+def score(study: Study) -> None:
+    """Write the score tables of the study's committed trials.
 
     Failed and damaged trials are left out of every score.
-
-    Returns
-    -------
-    False if the tables already are those of exactly these predictions, so nothing was done.
 
     Raises
     ------
@@ -27,11 +29,8 @@ def score(study: Study) -> bool:
         If the study has no committed trial.
     """
     scope = scope_of(study, study.committed())
-    if all(_digest(study, table) == scope.digest for table in TABLES):
-        return False
     score_fragmentation(study, scope)
     score_agreement(study, scope)
-    return True
 
 
 def _digest(study: Study, table: str) -> str | None:

@@ -21,7 +21,8 @@ Result = TypeVar("Result")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
-IDENTITY = ("dataset", "planes", "pictures", "group_by")  # what a study can never change
+IDENTITY = ("dataset", "planes", "pictures", "group_by")  # what a study can never change, less ...
+GROWING = {"planes": "counts", "pictures": "plane_ids"}  # ... these, which can grow
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,8 @@ def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> S
     ----------
     described
         What goes to ``study.json``; the values under ``dataset``, ``planes``, ``pictures`` and
-        ``group_by`` are the study's identity.
+        ``group_by`` are the study's identity, but for ``planes.counts`` (planes of each kind) and
+        ``pictures.plane_ids``: of these the study keeps the most that was ever asked for.
 
     Raises
     ------
@@ -282,7 +284,9 @@ def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> S
     study = study_at(storage, name)
     try:
         if study.folder.exists("study.json"):
-            _refuse_other_identity(study, described)
+            grown = _grow(study, described)
+            if grown:
+                study.write_bytes("study.json", _pretty_json(grown))
             return study
         foreign = sorted(study.folder.files())
         if foreign and not all(path.startswith(".tune/") for path in foreign):
@@ -290,28 +294,48 @@ def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> S
                 f"{study.location}: holds files that are no dbray study ({foreign[0]}, ...); "
                 "choose another --name or --storage"
             )
-        study.write_bytes("study.json", json.dumps(described, indent=2, sort_keys=True).encode())
+        study.write_bytes("study.json", _pretty_json(described))
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"storage {study.location}: cannot be used: {reason}") from error
     return study
 
 
-def _refuse_other_identity(study: Study, described: Mapping[str, Any]) -> None:
+def _grow(study: Study, described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The description with all that is stored or asked for; None if nothing has grown."""
     try:
         stored = json.loads(study.folder.read("study.json"))
-        before = {key: stored[key] for key in IDENTITY}
-    except (ValueError, KeyError, TypeError) as error:
+        before = _identity(stored)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{study.location}/study.json: not readable as a study; choose another --name"
         ) from error
-    wanted = json.loads(json.dumps({key: described[key] for key in IDENTITY}))
-    differences = list(_differences(before, wanted))
+    wanted = json.loads(json.dumps(described))
+    differences = list(_differences(before, _identity(wanted)))
     if differences:
         raise UserError(
             f"study {study.name} in {study.location} is another one: {'; '.join(differences)}; "
             "choose another --name"
         )
+    counts, pictures = dict(stored["planes"]["counts"]), stored["pictures"]["plane_ids"]
+    for kind, count in wanted["planes"]["counts"].items():
+        counts[kind] = max(count, counts.get(kind, 0))
+    pictures = sorted({*pictures, *wanted["pictures"]["plane_ids"]})
+    if (counts, pictures) == (stored["planes"]["counts"], stored["pictures"]["plane_ids"]):
+        return None
+    stored["planes"]["counts"], stored["pictures"]["plane_ids"] = counts, pictures
+    return dict(stored)
+
+
+def _identity(described: Mapping[str, Any]) -> dict[str, Any]:
+    identity = {key: described[key] for key in IDENTITY}
+    for key, growing in GROWING.items():
+        identity[key] = {name: v for name, v in identity[key].items() if name != growing}
+    return identity
+
+
+def _pretty_json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=2, sort_keys=True).encode()
 
 
 def _differences(stored: Any, wanted: Any, path: str = "") -> Iterable[str]:  # noqa: ANN401 - JSON
