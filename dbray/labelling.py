@@ -1,6 +1,7 @@
 """Label maps: a model's predicted class at every grid point of many planes."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,14 +11,14 @@ from torch import Tensor, nn
 from dbray.errors import TrialFailedError
 from dbray.planes import Frame, plane_grid
 
-LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
+LabelMap = NDArray[Any]  # uint8, or uint16 above 256 classes
 
 # A batch of convolutional activations should stay in a CPU's cache; a GPU wants to be filled.
 BATCH_ON_CPU = 256
 BATCH_ON_CUDA = 4096
 
 
-def label_dtype(classes: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+def label_dtype(classes: int) -> np.dtype[Any]:
     """Smallest unsigned integer that holds every class.
 
     Raises
@@ -64,7 +65,8 @@ def label_planes(
     for frame in frames:
         grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
         labels = _label_points(model, frame, grid, input_shape, device)
-        yield labels.numpy().astype(label_dtype(classes)).reshape(resolution, resolution)
+        label_map: LabelMap = labels.numpy().astype(label_dtype(classes))
+        yield label_map.reshape(resolution, resolution)
 
 
 def _label_points(

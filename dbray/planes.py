@@ -71,9 +71,15 @@ def plane_kind(plane_id: int) -> PlaneKind:
     return PLANE_KINDS[plane_id // IDS_PER_KIND]
 
 
-def plane_ids_of(kind: PlaneKind, count: int) -> range:
-    """Ids of the first ``count`` planes of one kind."""
-    first = PLANE_KINDS.index(kind) * IDS_PER_KIND
+def plane_ids_of(kind: str, count: int) -> range:
+    """Ids of the first ``count`` planes of a kind.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+    """
+    first = [str(known) for known in PLANE_KINDS].index(kind) * IDS_PER_KIND
     return range(first, first + count)
 
 
@@ -123,13 +129,13 @@ def plane_frame(anchors: NDArray[np.floating]) -> Frame:
     """
     x1, x2, x3 = anchors.astype(np.float64)
     a, b = x2 - x1, x3 - x1
-    length_a = np.linalg.norm(a)
+    length_a = float(np.linalg.norm(a))
     if length_a == 0:
         raise ValueError("the first two anchors coincide")
     e1 = a / length_a
     along = b @ e1
     across = b - along * e1
-    height = np.linalg.norm(across)
+    height = float(np.linalg.norm(across))
     # A relative bound: rounding leaves about 1e-16 of |b| across e1 for points on one line.
     if height <= 1e-9 * max(length_a, float(np.linalg.norm(b))):
         raise ValueError("the three anchors lie on one line")

@@ -1,13 +1,8 @@
 """One study from its options to its report: train what is missing, score, report."""
 
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +11,19 @@ from analysis.report import write_report
 from rich.console import Console
 
 from dbray.architectures import build_model, validate_architecture
-from dbray.config import SizeName, TrainingConfig, TrialConfig, canonical_json
+from dbray.config import SizeName, TrainingConfig, TrialConfig
 from dbray.datasets import Dataset, load_dataset
 from dbray.errors import UserError
 from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, open_in_browser
 from dbray.planes import PlaneSet, anchor_inputs, draw_planes, plane_frame, plane_ids_of
+from dbray.provenance import library_versions, record_invocation
 from dbray.recipes import recipe
 from dbray.store import Study, create_or_extend
 from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
 from dbray.sweep import Resources, missing_work, ray_session, run_sweep
 from dbray.thumbnails import png_bytes
 from dbray.trial import PlanePlan
-
-LIBRARIES = ("dbray", "torch", "torchvision", "timm", "ray", "numpy", "pyarrow", "altair")
 
 
 def run_study(
@@ -87,7 +81,7 @@ def run_study(
             console.print("scoring", markup=False)
             score(study)
     if work:
-        _record_invocation(study, started, time.monotonic() - clock, trained, len(work))
+        record_invocation(study, started, time.monotonic() - clock, trained, len(work))
     location = write_report(study)
     for line in left_over:
         console.print(f"not finished: {line}", markup=False)
@@ -193,7 +187,7 @@ def _describe(
             "plane_ids": list(plan.pictures),
         },
         "group_by": list(group_by),
-        "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
+        "versions": library_versions(),
     }
 
 
@@ -246,42 +240,6 @@ def _discard_damaged(study: Study, console: Console, *, retry_failed: bool) -> N
     if retry_failed:
         for trial in inventory.failed:
             study.discard(trial.trial_id)
-
-
-def _record_invocation(
-    study: Study, started: float, seconds: float, training_seconds: float, trials_run: int
-) -> None:
-    """Leave a record of this command beside the results."""
-    import psutil
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    record = {
-        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "started": stamp,
-        "seconds": round(seconds, 1),
-        "sweep_seconds": round(training_seconds, 1),
-        "trials_run": trials_run,
-        "hardware": {
-            "cpu": _cpu_name(),
-            "cores": psutil.cpu_count(logical=True),
-            "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-            "gpus": gpus,
-        },
-    }
-    name = stamp.replace(":", "").replace("-", "")
-    study.write_bytes(f"invocations/{name}.json", canonical_json(record).encode())
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def all_configs(

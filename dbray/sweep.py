@@ -181,7 +181,7 @@ def _report(config: TrialConfig, epoch: int, accuracy: float | None) -> dict[str
     return {"epoch": epoch, "epochs": config.training.epochs, "test_accuracy": accuracy}
 
 
-class _Watcher(tune.Callback):
+class _Watcher(tune.Callback):  # type: ignore[misc]
     """Tells the progress display what Tune sees."""
 
     def __init__(self, progress: Progress) -> None:

@@ -53,7 +53,7 @@ class Loop:
             logits = self.model(inputs)
             loss = nn.functional.cross_entropy(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
@@ -132,7 +132,7 @@ def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     model.eval()
     hits = torch.zeros((), dtype=torch.int64, device=labels.device)
     for part, truth in zip(
-        inputs.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True
+        torch.split(inputs, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True
     ):
         hits += (model(part).argmax(dim=1) == truth).sum()
     return int(hits) / len(labels)
@@ -147,7 +147,7 @@ def _make_loop(
     device: torch.device,
 ) -> Loop:
     if device.type == "cuda" and config.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
     black = torch.tensor([-m / s for m, s in zip(dataset.mean, dataset.std, strict=True)])
     augment = make_augmentation(
         config.crop_padding,

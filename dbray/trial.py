@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from safetensors.torch import load as load_safetensors
@@ -16,7 +15,7 @@ from dbray.architectures import build_model
 from dbray.config import TrialConfig, trial_config_from_dict
 from dbray.datasets import Dataset
 from dbray.labelling import label_planes
-from dbray.planes import PlaneKind, anchor_inputs, draw_planes, plane_frame, plane_ids_of
+from dbray.planes import anchor_inputs, draw_planes, plane_frame, plane_ids_of
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import HISTORY, label_maps_table, parquet_bytes
 from dbray.training import EpochRecord, train
@@ -27,7 +26,7 @@ class PlanePlan:
     """Which planes every model of a study labels."""
 
     seed: int = 0  # of the planes
-    counts: Mapping[PlaneKind, int] = field(default_factory=lambda: {"test": 50, "train": 50})
+    counts: Mapping[str, int] = field(default_factory=lambda: {"test": 50, "train": 50})
     resolution: int = 50  # R of the score planes
     extent: float = 0.1  # share by which a score plane reaches past its anchors
     pictures: tuple[int, ...] = ()  # ids of the planes that also get pictures
@@ -186,17 +185,10 @@ def _label(
             extent=extent,
             device=device,
         )
-        table = label_maps_table(
-            trial_id, planes.plane_ids, maps, classes=dataset.classes, extent=extent
-        )
+        table = label_maps_table(trial_id, list(ids), maps, classes=dataset.classes, extent=extent)
         files[name] = parquet_bytes(table)
     return files
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def picture_planes(kind: PlaneKind, count: int) -> tuple[int, ...]:
-    """Ids of the planes that a study shows unless told otherwise: the first of a kind."""
-    return tuple(np.array(plane_ids_of(kind, count)).tolist())

@@ -14,7 +14,7 @@ def augment(images, padding, *, flip, seed=0, black=(7.0, -7.0)):
 
 
 def shifts(image, padding, black=(7.0, -7.0)):
-    channels, height, width = image.shape
+    _, height, width = image.shape
     padded = torch.tensor(black).view(-1, 1, 1).repeat(1, height + 2 * padding, width + 2 * padding)
     padded[:, padding : padding + height, padding : padding + width] = image
     for i in range(2 * padding + 1):

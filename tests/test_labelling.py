@@ -53,9 +53,7 @@ def test_labels_equal_one_point_at_a_time(digits, architecture):
     model = build_model(architecture, input_shape=(1, 8, 8), classes=10, seed=1).eval()
     planes = draw_planes(digits, plane_ids_of("test", 2), 0)
     frames = [plane_frame(anchor_inputs(digits, planes, i)) for i in range(2)]
-    maps = label_planes(
-        model, frames, (1, 8, 8), classes=10, resolution=6, extent=0.1, device=CPU
-    )
+    maps = label_planes(model, frames, (1, 8, 8), classes=10, resolution=6, extent=0.1, device=CPU)
     for frame, label_map in zip(frames, maps, strict=True):
         for i, j in np.ndindex(6, 6):
             point = frame.origin + plane_grid(frame, 6, 0.1)[i, j] @ frame.axes

@@ -63,17 +63,16 @@ def densenet(
     ``width`` is the growth rate (32 in DenseNet-121, 8 if small).
     """
     growth = width or (32 if size == "paper" else 8)
-    model = DenseNet(
+    model: nn.Module = DenseNet(
         growth_rate=growth,
         block_config=(6, 12, 24, 16) if size == "paper" else (2, 2, 2),
         num_init_features=2 * growth,
         num_classes=classes,
     )
-    model.features.conv0 = nn.Conv2d(
-        input_shape[0], 2 * growth, kernel_size=3, padding=1, bias=False
-    )
+    features = model.get_submodule("features")
+    features.conv0 = nn.Conv2d(input_shape[0], 2 * growth, kernel_size=3, padding=1, bias=False)
     for name in ("norm0", "relu0", "pool0"):  # parts of the stem for large images
-        delattr(model.features, name)
+        delattr(features, name)
     return model
 
 
@@ -83,4 +82,5 @@ def _residual_block(channels: int, out: int, stride: int) -> nn.Module:
         shortcut = nn.Sequential(
             nn.Conv2d(channels, out, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(out)
         )
-    return BasicBlock(channels, out, stride, shortcut)
+    block: nn.Module = BasicBlock(channels, out, stride, shortcut)
+    return block

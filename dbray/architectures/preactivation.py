@@ -25,7 +25,8 @@ class PreactivationBlock(nn.Module):
         """(B, channels, H, W) to (B, out, H / stride, W / stride)."""
         active = torch.relu(self.norm1(inputs))
         passed = inputs if self.shortcut is None else self.shortcut(active)
-        return passed + self.conv2(torch.relu(self.norm2(self.conv1(active))))
+        out: Tensor = passed + self.conv2(torch.relu(self.norm2(self.conv1(active))))
+        return out
 
 
 def wideresnet(

@@ -53,7 +53,7 @@ def load_folder(path: Path) -> Dataset:
     if names["train"] != names["test"]:
         odd = sorted(set(names["train"]) ^ set(names["test"]))[0]
         raise UserError(f"folder:{path}: class {odd} is in one of train/ and test/ only")
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for split in ("train", "test"):
         images, labels = _read_images(path / split, names[split])
         arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels

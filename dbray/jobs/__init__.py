@@ -40,7 +40,7 @@ def _digest(study: Study, table: str) -> str | None:
         metadata = pq.read_schema(io.BytesIO(data)).metadata or {}
     except (OSError, ValueError):
         return None
-    return metadata.get(b"inputs", b"").decode()
+    return str(metadata.get(b"inputs", b"").decode())
 
 
 __all__ = ["TABLES", "Scope", "scope_of", "score"]

@@ -120,7 +120,7 @@ def mean_jaccard(
     return np.asarray(ratio.sum(axis=1) / used.sum(axis=1), np.float64)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _popcount(_typing_context: Any, _word: Any) -> Any:  # noqa: ANN401 - numba's own protocol
     """Number of set bits of a 64-bit word, one instruction where the processor has it."""
 

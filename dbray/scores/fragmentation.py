@@ -48,6 +48,7 @@ def _count_stacked(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]
     regions, found = cc3d.connected_components(
         stacked.reshape(-1, width), connectivity=8, return_N=True
     )
-    plane_of = np.zeros(found + 1, np.int32)
+    plane_of = np.zeros(int(found) + 1, np.int32)
     plane_of[regions.reshape(planes, -1)] = np.arange(planes, dtype=np.int32)[:, None]
-    return np.bincount(plane_of[1:], minlength=planes).astype(np.int32)
+    counts: NDArray[np.int32] = np.bincount(plane_of[1:], minlength=planes).astype(np.int32)
+    return counts

@@ -43,7 +43,7 @@ def plane_weights(plane_ids: NDArray[np.int32], replicates: int = REPLICATES) ->
     """How often each of P planes is drawn in each replicate: shape (B, P), every row sums to P."""
     planes = len(plane_ids)
     rng = np.random.default_rng([BOOTSTRAP_SEED, planes, int(plane_ids[0])])
-    draws: Float64 = rng.multinomial(planes, np.full(planes, 1 / planes), size=replicates)
+    draws = rng.multinomial(planes, np.full(planes, 1 / planes), size=replicates)
     return draws.astype(np.float64)
 
 
@@ -52,7 +52,7 @@ def trial_weights(trial_ids: Sequence[str], replicates: int = REPLICATES) -> Flo
     seeds = [int(trial_id, 16) for trial_id in trial_ids]
     rng = np.random.default_rng([BOOTSTRAP_SEED, *seeds])
     count = len(trial_ids)
-    draws: Float64 = rng.multinomial(count, np.full(count, 1 / count), size=replicates)
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=replicates)
     return draws.astype(np.float64)
 
 

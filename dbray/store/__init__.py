@@ -1,13 +1,13 @@
 """The contract of a study on storage: paths, schemas, commit, read."""
 
 from dbray.store.folder import Folder, open_folder
+from dbray.store.identity import create_or_extend
 from dbray.store.study import (
     CommittedTrial,
     FailedTrial,
     FileRecord,
     Inventory,
     Study,
-    create_or_extend,
     open_study,
 )
 
