@@ -22,7 +22,9 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
-def run_script(*arguments: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run_script(
+    *arguments: str, cwd: Path, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
     """Run a Python script of the project with its arguments, away from the project's folder."""
     script, *rest = arguments
     return subprocess.run(

@@ -1,0 +1,210 @@
+"""Figures of a study, one function each: frame in, Altair chart out."""
+
+import altair as alt
+import pandas as pd
+
+from analysis.names import display_name
+from analysis.tables import StudyTables, group_order
+from analysis.theme import FAMILY_SCALE, INK, MUTED
+
+ROW = 34  # px, a row of a chart with one architecture a row
+WIDE = 560  # px, the plotting area of a chart that stands alone
+
+MEASURES = {
+    "agreement": "agreement",
+    "kappa": "chance-corrected agreement (Cohen's kappa)",
+    "jaccard": "mean Jaccard index of the classes",
+}
+
+
+def agreement_matrix(tables: StudyTables) -> alt.LayerChart:
+    """Agreement of every pair of groups, the value in each cell."""
+    names = [display_name(label) for label in group_order(tables.trials, tables.groups)]
+    side = min(76, max(44, 560 // max(1, len(names))))
+    base = alt.Chart(_both_halves(tables.groups)).encode(
+        x=alt.X("column:N", sort=names, title=None, axis=alt.Axis(orient="top", labelAngle=-30)),
+        y=alt.Y("row:N", sort=names, title=None),
+    )
+    low = float(tables.groups.agreement.min()) if len(tables.groups) else 0.0
+    scale = alt.Scale(scheme="blues", domain=[max(0.0, low - 0.1), 1])
+    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
+        color=alt.Color(
+            "agreement:Q", scale=scale, title="agreement", legend=alt.Legend(format=".0%")
+        ),
+        tooltip=[
+            alt.Tooltip("row:N", title="architecture"),
+            alt.Tooltip("column:N", title="with"),
+            alt.Tooltip("agreement:Q", format=".3f"),
+            alt.Tooltip("interval:N", title="95 % interval"),
+            alt.Tooltip("kappa:Q", title="kappa", format=".3f"),
+            alt.Tooltip("jaccard:Q", title="Jaccard", format=".3f"),
+            alt.Tooltip("pairs:Q", title="pairs of models"),
+        ],
+    )
+    middle = (1 + max(0.0, low - 0.1)) / 2
+    text = base.mark_text(fontSize=12).encode(
+        text=alt.Text("agreement:Q", format=".2f"),
+        color=alt.condition(
+            alt.datum.agreement > middle + 0.05, alt.value("white"), alt.value(INK)
+        ),
+    )
+    return alt.layer(cells, text).properties(
+        width=side * len(names),
+        height=side * 0.72 * len(names),
+        title=alt.TitleParams(
+            "How often do two models agree, by architecture?",
+            subtitle=[
+                "Share of points with the same predicted class. On the diagonal: two seeds of one "
+                "architecture.",
+                "Hover over a cell for its interval and the chance-corrected value.",
+            ],
+        ),
+    )
+
+
+def within_agreement(tables: StudyTables) -> alt.LayerChart:
+    """Agreement between seeds of one group with its interval; each pair of trials a faint dot."""
+    inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
+    inside = inside.sort_values("agreement", ascending=False)
+    order = list(inside.name_a)
+    pairs = tables.pairs[tables.pairs.label_a == tables.pairs.label_b]
+    y = alt.Y("name_a:N", sort=order, title=None)
+    colour = alt.Color("family:N", scale=alt.Scale(**FAMILY_SCALE), title="family")
+    x_scale = alt.Scale(zero=False, nice=True)
+    title = "agreement between two seeds (share of points)"
+    bars = (
+        alt.Chart(inside)
+        .mark_rule(strokeWidth=3)
+        .encode(x=alt.X("low:Q", scale=x_scale, title=title), x2="high:Q", y=y, color=colour)
+    )
+    points = (
+        alt.Chart(inside)
+        .mark_point(filled=True, size=110, opacity=1)
+        .encode(
+            x=alt.X("agreement:Q", scale=x_scale),
+            y=y,
+            color=colour,
+            tooltip=[
+                alt.Tooltip("name_a:N", title="architecture"),
+                alt.Tooltip("agreement:Q", format=".3f"),
+                alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
+                alt.Tooltip("high:Q", title="to", format=".3f"),
+                alt.Tooltip("kappa:Q", format=".3f"),
+                alt.Tooltip("pairs:Q", title="pairs of seeds"),
+            ],
+        )
+    )
+    each = (
+        alt.Chart(pairs.rename(columns={"group_a": "name_a"}).iloc[:4500])
+        .mark_tick(thickness=1.5, size=14, color=MUTED, opacity=0.7)
+        .encode(
+            x=alt.X("agreement:Q", scale=x_scale),
+            y=y,
+            tooltip=[
+                alt.Tooltip("seed_a:N", title="seed"),
+                alt.Tooltip("seed_b:N", title="with seed"),
+                alt.Tooltip("agreement:Q", format=".3f"),
+            ],
+        )
+    )
+    return alt.layer(bars, each, points).properties(
+        width=WIDE,
+        height=ROW * max(1, len(order)),
+        title=alt.TitleParams(
+            "Which architectures come out the same from another seed?",
+            subtitle="Dot: mean over pairs of seeds; bar: 95 % interval; tick: one pair of seeds.",
+        ),
+    )
+
+
+def accuracy_by_group(tables: StudyTables) -> alt.Chart:
+    """Test accuracy of every trial."""
+    return _seeds_chart(
+        tables.trials,
+        tables,
+        column="test_accuracy",
+        axis="test accuracy (share of test images)",
+        title="How accurate is each trained model?",
+    )
+
+
+def fragmentation_by_group(tables: StudyTables, kind: str) -> alt.Chart:
+    """Mean number of decision regions of every trial on one kind of planes."""
+    planes = tables.info["planes"]
+    return _seeds_chart(
+        tables.fragmentation[tables.fragmentation.kind == kind],
+        tables,
+        column="components",
+        axis=f"regions a plane (R = {planes['resolution']}, extent {planes['extent']:g})",
+        title=f"Into how many regions do models cut a plane of {kind} images?",
+    )
+
+
+def training_curves(tables: StudyTables) -> alt.HConcatChart:
+    """Test accuracy and training loss over the epochs, one line a trial."""
+    colour = alt.Color(
+        "group:N",
+        title="architecture",
+        scale=alt.Scale(scheme="tableau10"),
+        sort=[display_name(label) for label in group_order(tables.trials, tables.groups)],
+    )
+    hover = alt.selection_point(fields=["group"], on="pointerover", empty=True, clear="pointerout")
+    base = alt.Chart(tables.history).encode(
+        x=alt.X("epoch:Q", title="epoch"),
+        color=colour,
+        detail="trial_id:N",
+        opacity=alt.condition(hover, alt.value(0.9), alt.value(0.12)),
+        tooltip=[
+            alt.Tooltip("group:N", title="architecture"),
+            alt.Tooltip("seed:N"),
+            alt.Tooltip("epoch:Q"),
+            alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
+            alt.Tooltip("test_accuracy:Q", title="test accuracy", format=".3f"),
+        ],
+    )
+    size = {"width": 380, "height": 240}
+    accuracy = base.mark_line(strokeWidth=1.6).encode(
+        y=alt.Y("test_accuracy:Q", title="test accuracy", scale=alt.Scale(zero=False))
+    )
+    loss = base.mark_line(strokeWidth=1.6).encode(
+        y=alt.Y("train_loss:Q", title="training loss (log scale)", scale=alt.Scale(type="log"))
+    )
+    left = accuracy.properties(title="Did training settle?", **size).add_params(hover)
+    return alt.hconcat(left, loss.properties(title="Training loss", **size))
+
+
+def _seeds_chart(
+    frame: pd.DataFrame, tables: StudyTables, *, column: str, axis: str, title: str
+) -> alt.Chart:
+    """One dot a trial, one row a group."""
+    order = [display_name(label) for label in group_order(tables.trials, tables.groups)]
+    return (
+        alt.Chart(frame[["group", "family", "seed", column]])
+        .mark_point(filled=True, size=75, opacity=0.75)
+        .encode(
+            x=alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False)),
+            y=alt.Y("group:N", sort=order, title=None),
+            color=alt.Color("family:N", scale=alt.Scale(**FAMILY_SCALE), title="family"),
+            tooltip=[
+                alt.Tooltip("group:N", title="architecture"),
+                alt.Tooltip("seed:N"),
+                alt.Tooltip(f"{column}:Q", title=axis, format=".3f"),
+            ],
+        )
+        .properties(
+            width=WIDE,
+            height=ROW * max(1, len(order)),
+            title=alt.TitleParams(title, subtitle="One dot a trained model (seed)."),
+        )
+    )
+
+
+def _both_halves(groups: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of groups in both orders, so that the matrix is whole."""
+    interval = [
+        f"{low:.3f} to {high:.3f}" for low, high in zip(groups.low, groups.high, strict=True)
+    ]
+    columns = ["agreement", "kappa", "jaccard", "pairs"]
+    one = groups[columns].assign(row=groups.name_a, column=groups.name_b, interval=interval)
+    other = one.rename(columns={"row": "column", "column": "row"})
+    return pd.concat([one, other[other.row != other.column]], ignore_index=True)

@@ -1,0 +1,236 @@
+"""The report of a study: its tables in, one self-contained page out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.charts import (
+    MEASURES,
+    accuracy_by_group,
+    agreement_matrix,
+    fragmentation_by_group,
+    training_curves,
+    within_agreement,
+)
+from analysis.claims import check_claims
+from analysis.gallery import gallery_chart
+from analysis.names import display_name
+from analysis.page import Figure, Section, Table, render_page
+from analysis.tables import SEEDS_SHOWN, StudyTables, load_tables
+from dbray.store import Study
+
+REPORT = "report/index.html"
+
+
+def build_report(study: Study) -> bytes:
+    """HTML page of a scored study.
+
+    Raises
+    ------
+    UserError
+        If the study has no committed trial, or its scores are not there.
+    """
+    tables = load_tables(study)
+    sections = [
+        _regions(tables),
+        _agreement(tables),
+        _claims(tables),
+        _accuracy(tables),
+        _training(tables),
+        _provenance(tables, study),
+    ]
+    return render_page(tables.info["title"], _lead(tables), sections)
+
+
+def write_report(study: Study) -> str:
+    """Write the page into the study and say where it is."""
+    study.write_bytes(REPORT, build_report(study))
+    return f"{study.location}/{REPORT}"
+
+
+def _lead(tables: StudyTables) -> list[str]:
+    inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
+    inside = inside.sort_values("agreement")
+    data, planes = tables.info["dataset"], tables.info["planes"]
+    explained = (
+        "Train a network twice from different random seeds and you get two classifiers that may "
+        "be equally accurate and yet disagree. This report measures by how much: it takes three "
+        f"test images of {data['name']}, spans a flat slice through the space of images by them, "
+        f"asks every model for the class of {planes['resolution']} x {planes['resolution']} points "
+        f"of the slice, and compares the answers, on {planes['counts'].get('test', 0)} such slices."
+    )
+    if not len(inside):
+        return ["No architecture has two finished trials, so none can be compared.", explained]
+    least, most = inside.iloc[0], inside.iloc[-1]
+    finding = (
+        f"Two {most.name_a} models from different seeds agree on {most.agreement:.1%} of points "
+        f"(95 % interval {most.low:.1%} to {most.high:.1%})"
+    )
+    if len(inside) > 1:
+        finding += (
+            f"; two {least.name_a} models on only {least.agreement:.1%} "
+            f"({least.low:.1%} to {least.high:.1%})"
+        )
+    return [f"{finding}.", explained]
+
+
+def _regions(tables: StudyTables) -> Section:
+    prose = [
+        "Each small picture is one model's view of one slice. If training were perfectly "
+        "reproducible, the pictures of a row would be the same. The three marks are the images "
+        "that span the slice, shown above it; their frames have the colour of their class."
+    ]
+    if int(tables.trials.groupby("label").size().max()) > SEEDS_SHOWN:
+        prose.append(f"Only the first {SEEDS_SHOWN} seeds of each architecture are shown.")
+    if not tables.planes:
+        return Section("Decision regions", ["This study was run without pictures."])
+    pictures = tables.info["pictures"]
+    prose.append(
+        f"The pictures have {pictures['resolution']} x {pictures['resolution']} points and reach "
+        f"past the three images by {pictures['extent']:.0%} of the slice's side."
+    )
+    return Section("Decision regions", prose, [Figure("decision-regions", gallery_chart(tables))])
+
+
+def _agreement(tables: StudyTables) -> Section:
+    if not len(tables.groups):
+        return Section("Agreement", ["There are no two models to compare."])
+    return Section(
+        "Agreement",
+        [
+            "Agreement is the share of points that two models give the same class. Its 95 % "
+            "interval comes from a bootstrap that draws slices and seeds anew, together. Few "
+            "seeds make wide intervals: three seeds are three pairs."
+        ],
+        [
+            Figure("agreement-within", within_agreement(tables)),
+            Figure("agreement-matrix", agreement_matrix(tables)),
+        ],
+        [_measures(tables)],
+    )
+
+
+def _measures(tables: StudyTables) -> Table:
+    """Agreement between seeds by all three measures."""
+    inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
+    rows = [
+        [
+            row.name_a,
+            f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]",
+            f"{row.kappa:.3f}",
+            f"{row.jaccard:.3f}",
+            str(row.pairs),
+        ]
+        for row in inside.sort_values("agreement", ascending=False).itertuples()
+    ]
+    return Table(["architecture", *MEASURES.values(), "pairs of seeds"], rows)
+
+
+def _claims(tables: StudyTables) -> Section:
+    verdicts = [
+        {
+            "claim": verdict.claim,
+            "outcome": verdict.outcome,
+            "statement": verdict.statement,
+            "reason": f"{verdict.reason} {verdict.missing}".strip(),
+        }
+        for verdict in check_claims(tables.groups)
+    ]
+    prose = [
+        "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks, held against "
+        "this study. A claim holds if all its comparisons have intervals apart in its favour, "
+        "does not hold if some are apart the other way, and cannot be told otherwise."
+    ]
+    return Section("Does it show what the paper found?", prose, verdicts=verdicts)
+
+
+def _accuracy(tables: StudyTables) -> Section:
+    kinds = sorted(tables.fragmentation.kind.unique(), reverse=True)
+    charts = [
+        Figure(f"fragmentation-{kind}", fragmentation_by_group(tables, kind)) for kind in kinds
+    ]
+    prose = [
+        "Fragmentation counts the connected regions of equal class on a slice, neighbours in all "
+        "eight directions taken together. The count depends on the number of points of a slice, "
+        "so compare it within this page only."
+    ]
+    accuracy = Figure("test-accuracy", accuracy_by_group(tables))
+    return Section("Accuracy and fragmentation", prose, [accuracy, *charts])
+
+
+def _training(tables: StudyTables) -> Section:
+    prose = ["One line a trained model. Hover over a line to see its architecture alone."]
+    return Section("Training", prose, [Figure("training-curves", training_curves(tables))])
+
+
+def _provenance(tables: StudyTables, study: Study) -> Section:
+    info = tables.info
+    data = info["dataset"]
+    facts = [
+        ["study", f"{info['study']} in {study.location}"],
+        ["data set", f"{data['name']}, SHA-256 {data['fingerprint']}"],
+        ["images", f"{data['train_images']} training, {data['test_images']} test"],
+        ["planes", _planes_text(info)],
+        ["versions", ", ".join(f"{name} {value}" for name, value in info["versions"].items())],
+        ["finished trials", str(len(tables.trials))],
+        ["failed trials", _failures(tables)],
+        ["training", f"{tables.trials.train_seconds.sum():.0f} s of all trials' own time"],
+        ["labelling", f"{tables.trials.label_seconds.sum():.0f} s of all trials' own time"],
+    ]
+    prose = ["Trials that failed or whose files are damaged are left out of every score."]
+    return Section(
+        "Where this comes from",
+        prose,
+        tables=[
+            Table(["what", "value"], facts),
+            Table(["command", "started", "seconds", "trials", "on"], _invocations(info)),
+            Table(_RECIPE_COLUMNS, _recipes(tables)),
+        ],
+    )
+
+
+_RECIPE = ("optimizer", "learning_rate", "schedule", "epochs", "batch_size", "weight_decay")
+_RECIPE_COLUMNS = ["architecture", "parameters", "seeds", *(n.replace("_", " ") for n in _RECIPE)]
+
+
+def _recipes(tables: StudyTables) -> list[list[str]]:
+    rows = []
+    for label, trials in tables.trials.groupby("label", sort=False):
+        training = tables.configs[trials.trial_id.iloc[0]]["training"]
+        values = [str(training[name]) for name in _RECIPE]
+        seeds = ", ".join(trials.seed)
+        rows.append([display_name(str(label)), f"{trials.parameters.iloc[0]:,}", seeds, *values])
+    return rows
+
+
+def _invocations(info: dict[str, Any]) -> list[Sequence[str]]:
+    return [
+        [
+            call["command"],
+            call["started"],
+            f"{call['seconds']:.0f}",
+            str(call["trials_run"]),
+            f"{call['hardware']['cpu']}, {call['hardware']['cores']} cores, "
+            f"{call['hardware']['memory_gb']:g} GiB{_gpus(call['hardware']['gpus'])}",
+        ]
+        for call in info["invocations"]
+    ]
+
+
+def _gpus(names: Sequence[str]) -> str:
+    return f", {', '.join(names)}" if names else ", no GPU"
+
+
+def _planes_text(info: dict[str, Any]) -> str:
+    planes = info["planes"]
+    counts = ", ".join(f"{count} {kind}" for kind, count in planes["counts"].items())
+    size = f"{planes['resolution']} x {planes['resolution']}"
+    return f"{counts}; {size} points, extent {planes['extent']:g}, seed {planes['seed']}"
+
+
+def _failures(tables: StudyTables) -> str:
+    lines = [
+        f"{display_name(trial.config['architecture'])}, seed {trial.config['weights_seed']}: "
+        f"{trial.reason}"
+        for trial in tables.failed
+    ]
+    return "; ".join([*lines, *tables.damaged.values()]) or "none"

@@ -1,0 +1,65 @@
+"""One look for all figures: inks, family colours and Vega-Lite's configuration."""
+
+from typing import Any
+
+from analysis.names import FAMILY_TITLES, Family
+
+INK = "#1f2328"
+MUTED = "#5f6773"
+RULE = "#d8dce2"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+# Blue against orange is told apart with every kind of colour vision; kept away from the class
+# colours, which mean classes only.
+FAMILY_COLOURS: dict[Family, str] = {
+    "convolutional": "#2b5c8a",
+    "other": "#c2571a",
+    "unclassified": "#6b6b6b",
+}
+FAMILY_SCALE = {
+    "domain": list(FAMILY_TITLES.values()),
+    "range": [FAMILY_COLOURS[key] for key in FAMILY_TITLES],
+}
+
+VEGA_CONFIG: dict[str, Any] = {
+    "background": "white",
+    "font": FONT,
+    "padding": 8,
+    "view": {"stroke": None},
+    "title": {
+        "anchor": "start",
+        "color": INK,
+        "fontSize": 15,
+        "fontWeight": 600,
+        "offset": 14,
+        "subtitleColor": MUTED,
+        "subtitleFontSize": 12,
+        "subtitlePadding": 5,
+    },
+    "axis": {
+        "domainColor": RULE,
+        "gridColor": "#eceef1",
+        "labelColor": INK,
+        "labelFontSize": 11,
+        "labelLimit": 150,
+        "tickColor": RULE,
+        "titleColor": MUTED,
+        "titleFontSize": 11.5,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+    },
+    "header": {
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "labelFontWeight": 600,
+        "titleColor": MUTED,
+    },
+    "legend": {
+        "labelColor": INK,
+        "labelFontSize": 11,
+        "symbolLimit": 300,
+        "titleColor": MUTED,
+        "titleFontSize": 11.5,
+        "titleFontWeight": "normal",
+    },
+}
