@@ -5,11 +5,12 @@ import pandas as pd
 
 from analysis.names import display_name
 from analysis.tables import StudyTables, group_order
-from analysis.theme import FAMILY_SCALE, INK, MUTED
+from analysis.theme import FAMILY_SCALE, INK, LINE_COLOURS, MUTED
 
 ROW = 34  # px, a row of a chart with one architecture a row
 WIDE = 560  # px, the plotting area of a chart that stands alone
 
+KIND_TITLES = {"train": "training"}
 MEASURES = {
     "agreement": "agreement",
     "kappa": "chance-corrected agreement (Cohen's kappa)",
@@ -17,7 +18,7 @@ MEASURES = {
 }
 
 
-def agreement_matrix(tables: StudyTables) -> alt.LayerChart:
+def agreement_matrix(tables: StudyTables) -> alt.TopLevelMixin:
     """Agreement of every pair of groups, the value in each cell."""
     names = [display_name(label) for label in group_order(tables.trials, tables.groups)]
     side = min(76, max(44, 560 // max(1, len(names))))
@@ -62,7 +63,7 @@ def agreement_matrix(tables: StudyTables) -> alt.LayerChart:
     )
 
 
-def within_agreement(tables: StudyTables) -> alt.LayerChart:
+def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
     """Agreement between seeds of one group with its interval; each pair of trials a faint dot."""
     inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
     inside = inside.sort_values("agreement", ascending=False)
@@ -117,7 +118,7 @@ def within_agreement(tables: StudyTables) -> alt.LayerChart:
     )
 
 
-def accuracy_by_group(tables: StudyTables) -> alt.Chart:
+def accuracy_by_group(tables: StudyTables) -> alt.TopLevelMixin:
     """Test accuracy of every trial."""
     return _seeds_chart(
         tables.trials,
@@ -128,7 +129,7 @@ def accuracy_by_group(tables: StudyTables) -> alt.Chart:
     )
 
 
-def fragmentation_by_group(tables: StudyTables, kind: str) -> alt.Chart:
+def fragmentation_by_group(tables: StudyTables, kind: str) -> alt.TopLevelMixin:
     """Mean number of decision regions of every trial on one kind of planes."""
     planes = tables.info["planes"]
     return _seeds_chart(
@@ -136,16 +137,16 @@ def fragmentation_by_group(tables: StudyTables, kind: str) -> alt.Chart:
         tables,
         column="components",
         axis=f"regions a plane (R = {planes['resolution']}, extent {planes['extent']:g})",
-        title=f"Into how many regions do models cut a plane of {kind} images?",
+        title=f"Into how many regions do models cut {KIND_TITLES.get(kind, kind)} planes?",
     )
 
 
-def training_curves(tables: StudyTables) -> alt.HConcatChart:
+def training_curves(tables: StudyTables) -> alt.TopLevelMixin:
     """Test accuracy and training loss over the epochs, one line a trial."""
     colour = alt.Color(
         "group:N",
         title="architecture",
-        scale=alt.Scale(scheme="tableau10"),
+        scale=alt.Scale(range=list(LINE_COLOURS)),
         sort=[display_name(label) for label in group_order(tables.trials, tables.groups)],
     )
     hover = alt.selection_point(fields=["group"], on="pointerover", empty=True, clear="pointerout")
@@ -162,23 +163,23 @@ def training_curves(tables: StudyTables) -> alt.HConcatChart:
             alt.Tooltip("test_accuracy:Q", title="test accuracy", format=".3f"),
         ],
     )
-    size = {"width": 380, "height": 240}
     accuracy = base.mark_line(strokeWidth=1.6).encode(
         y=alt.Y("test_accuracy:Q", title="test accuracy", scale=alt.Scale(zero=False))
     )
     loss = base.mark_line(strokeWidth=1.6).encode(
         y=alt.Y("train_loss:Q", title="training loss (log scale)", scale=alt.Scale(type="log"))
     )
-    left = accuracy.properties(title="Did training settle?", **size).add_params(hover)
-    return alt.hconcat(left, loss.properties(title="Training loss", **size))
+    left = accuracy.properties(title="Did training settle?", width=380, height=240)
+    right = loss.properties(title="Training loss", width=380, height=240)
+    return alt.hconcat(left.add_params(hover), right)
 
 
 def _seeds_chart(
     frame: pd.DataFrame, tables: StudyTables, *, column: str, axis: str, title: str
-) -> alt.Chart:
+) -> alt.TopLevelMixin:
     """One dot a trial, one row a group."""
     order = [display_name(label) for label in group_order(tables.trials, tables.groups)]
-    return (
+    chart: alt.TopLevelMixin = (
         alt.Chart(frame[["group", "family", "seed", column]])
         .mark_point(filled=True, size=75, opacity=0.75)
         .encode(
@@ -197,6 +198,7 @@ def _seeds_chart(
             title=alt.TitleParams(title, subtitle="One dot a trained model (seed)."),
         )
     )
+    return chart
 
 
 def _both_halves(groups: pd.DataFrame) -> pd.DataFrame:

@@ -201,8 +201,10 @@ def _residual(within: dict[str, Interval]) -> Verdict:
 
 def _intervals(rows: pd.DataFrame) -> list[Interval]:
     return [
-        Interval(_pair_name(r.group_a, r.group_b), r.agreement, r.low, r.high)
-        for r in rows.itertuples()
+        Interval(_pair_name(str(a), str(b)), float(value), float(low), float(high))
+        for a, b, value, low, high in zip(
+            rows.group_a, rows.group_b, rows.agreement, rows.low, rows.high, strict=True
+        )
     ]
 
 

@@ -45,7 +45,7 @@ class Layout:
     classes: set[int] = field(default_factory=set)  # that occur in it
 
 
-def gallery_chart(tables: StudyTables) -> alt.LayerChart:
+def gallery_chart(tables: StudyTables) -> alt.TopLevelMixin:
     """Label maps of up to three seeds of each architecture on up to three planes."""
     names = list(tables.info["dataset"]["class_names"])
     layout = gallery_layout(tables)

@@ -114,7 +114,7 @@ def _measures(tables: StudyTables) -> Table:
     inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
     rows = [
         [
-            row.name_a,
+            str(row.name_a),
             f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]",
             f"{row.kappa:.3f}",
             f"{row.jaccard:.3f}",

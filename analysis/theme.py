@@ -7,6 +7,17 @@ from analysis.names import FAMILY_TITLES, Family
 INK = "#1f2328"
 MUTED = "#5f6773"
 RULE = "#d8dce2"
+# Okabe and Ito's colours, made to be told apart with any colour vision, for lines of many groups.
+LINE_COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+    "#8c8c8c",
+)
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 # Blue against orange is told apart with every kind of colour vision; kept away from the class
@@ -16,7 +27,7 @@ FAMILY_COLOURS: dict[Family, str] = {
     "other": "#c2571a",
     "unclassified": "#6b6b6b",
 }
-FAMILY_SCALE = {
+FAMILY_SCALE: dict[str, Any] = {
     "domain": list(FAMILY_TITLES.values()),
     "range": [FAMILY_COLOURS[key] for key in FAMILY_TITLES],
 }

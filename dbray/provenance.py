@@ -28,7 +28,7 @@ def record_invocation(
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
     record = {
-        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["python", *sys.argv]),
         "started": stamp,
         "seconds": round(seconds, 1),
         "sweep_seconds": round(training_seconds, 1),

@@ -29,14 +29,16 @@ def count_regions(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
     Somepalli et al., CVPR 2022, section 4.
     """
     starts = range(0, len(label_maps), PLANES_PER_CALL)
-    counts = [_count_stacked(label_maps[start : start + PLANES_PER_CALL]) for start in starts]
+    counts: list[NDArray[np.int32]] = [
+        _count_stacked(label_maps[start : start + PLANES_PER_CALL]) for start in starts
+    ]
     return np.concatenate([np.empty(0, np.int32), *counts])
 
 
 def count_classes(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
     """Different labels on each plane, int32, shape (P,), of label maps of shape (P, R, R)."""
     ordered = np.sort(label_maps.reshape(len(label_maps), -1), axis=1)
-    return (1 + (np.diff(ordered, axis=1) != 0).sum(axis=1)).astype(np.int32)
+    return 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1).astype(np.int32)
 
 
 def _count_stacked(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
