@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dbray.config import OptimizerName, SizeName
+from dbray.datasets import validate_dataset
 from dbray.errors import UserError
 
 Options = TypeVar("Options")
@@ -66,7 +67,7 @@ class StudyOptions:
     """open the report in a browser"""
 
     def validate(self) -> None:
-        """Check every number.
+        """Check every option as far as that goes without loading anything.
 
         Raises
         ------
@@ -80,6 +81,7 @@ class StudyOptions:
                 raise UserError(f"--{option} {value}: must be at least {least:g}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise UserError(f"--learning-rate {self.learning_rate}: must be above 0")
+        validate_dataset(self.dataset)
         if self.picture_planes > self.planes:
             raise UserError(
                 f"--picture-planes {self.picture_planes}: there are only {self.planes} planes "

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from analysis.report import write_report
 from rich.console import Console
 
-from dbray.architectures import build_model, validate_architecture
+from analysis.report import write_report
+from dbray.architectures import build_model, parse_architecture
 from dbray.config import SizeName, TrainingConfig, TrialConfig
 from dbray.datasets import Dataset, load_dataset
-from dbray.errors import UserError
 from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, open_in_browser
 from dbray.planes import PlaneSet, anchor_inputs, draw_planes, plane_frame, plane_ids_of
@@ -92,8 +91,7 @@ def run_study(
 
 
 def study_dataset(options: StudyOptions) -> Dataset:
-    """The options' data set, after a check of the options themselves."""
-    options.validate()
+    """Load the options' data set."""
     return load_dataset(options.dataset, options.data_dir)
 
 
@@ -114,21 +112,6 @@ def training_config(options: StudyOptions, architecture: str, dataset: Dataset) 
     named = ("epochs", "batch_size", "optimizer", "learning_rate")
     chosen = {name: getattr(options, name) for name in named}
     return replace(base, **{name: value for name, value in chosen.items() if value is not None})
-
-
-def parse_architecture(text: str) -> tuple[str, int]:
-    """Name and width of ``name`` or ``name@width``.
-
-    Raises
-    ------
-    UserError
-        If the name is unknown or the width no positive number.
-    """
-    name, at, width = text.partition("@")
-    validate_architecture(name)
-    if at and not (width.isdecimal() and int(width) > 0):
-        raise UserError(f"architecture {text!r}: after @ stands the width, a positive number")
-    return name, int(width or 0)
 
 
 def _resources(options: StudyOptions) -> Resources:

@@ -8,6 +8,7 @@ python sweeps/arch_repro.py --arch resnet wideresnet@2 wideresnet@4
 import sys
 from dataclasses import dataclass
 
+from dbray.architectures import parse_architecture
 from dbray.options import StudyOptions, run_command
 
 
@@ -21,9 +22,16 @@ class ArchRepro(StudyOptions):
     """architectures (also mlp, resnet18k), each with its usual width or as NAME@WIDTH; your own
     as package.module:factory"""
 
+    def validate(self) -> None:
+        """Check every option, the architectures' names among them."""
+        super().validate()
+        for text in self.arch:
+            parse_architecture(text)
+
 
 def main(options: ArchRepro) -> int:
     """Run the study."""
+    options.validate()
     from dbray.study import all_configs, run_study, study_dataset
 
     dataset = study_dataset(options)

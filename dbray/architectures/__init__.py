@@ -64,6 +64,21 @@ def validate_architecture(name: str) -> None:
         )
 
 
+def parse_architecture(text: str) -> tuple[str, int]:
+    """Name and width of ``name`` or ``name@width``.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown or the width no positive number.
+    """
+    name, at, width = text.partition("@")
+    validate_architecture(name)
+    if at and not (width.isdecimal() and int(width) > 0):
+        raise UserError(f"architecture {text!r}: after @ stands the width, a positive number")
+    return name, int(width or 0)
+
+
 def build_model(
     architecture: str,
     *,

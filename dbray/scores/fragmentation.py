@@ -38,7 +38,8 @@ def count_regions(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
 def count_classes(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
     """Different labels on each plane, int32, shape (P,), of label maps of shape (P, R, R)."""
     ordered = np.sort(label_maps.reshape(len(label_maps), -1), axis=1)
-    return 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1).astype(np.int32)
+    changes: NDArray[np.int32] = np.count_nonzero(np.diff(ordered, axis=1), axis=1).astype(np.int32)
+    return changes + np.int32(1)
 
 
 def _count_stacked(label_maps: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:

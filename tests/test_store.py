@@ -1,0 +1,261 @@
+"""The contract on storage: committed or nothing, sizes and checksums, one identity a study."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dbray.config import (
+    TrainingConfig,
+    TrialConfig,
+    canonical_json,
+    group_label,
+    trial_config_from_dict,
+)
+from dbray.errors import UserError
+from dbray.store import create_or_extend, open_folder, open_study
+from dbray.store.label_maps import read_label_maps
+from dbray.store.schemas import label_maps_from_table, label_maps_table, parquet_bytes
+
+CONFIG = TrialConfig("digits", "f" * 64, "resnet", width=4)
+DESCRIBED = {
+    "dataset": {"name": "digits", "class_names": ["0", "1"]},
+    "planes": {"resolution": 4, "counts": {"test": 3}},
+    "pictures": {"resolution": 4, "plane_ids": [0]},
+    "group_by": ["architecture"],
+}
+
+
+def labels(planes=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 10, (planes, 4, 4)).astype(np.uint8)
+
+
+def predictions(maps, first=0, config=CONFIG):
+    ids = list(range(first, first + len(maps)))
+    table = label_maps_table(config.trial_id, ids, maps, classes=10, extent=0.1)
+    return {"predictions.parquet": parquet_bytes(table)}
+
+
+@pytest.fixture
+def study(tmp_path):
+    return create_or_extend(str(tmp_path), "study", DESCRIBED)
+
+
+def commit(study, files=None, **changes):
+    options = {"metrics": {"test_accuracy": 0.9}, "planes": {"test": 3}} | changes
+    return study.commit(CONFIG, files or predictions(labels()), **options)
+
+
+def top(study):
+    return Path(study.location) / "trials" / CONFIG.trial_id
+
+
+def test_a_trial_exists_when_it_is_committed(study):
+    assert study.committed() == []
+    assert commit(study)
+    (trial,) = study.committed()
+    assert trial.trial_id == CONFIG.trial_id
+    assert trial_config_from_dict(trial.config) == CONFIG
+    assert trial.metrics == {"test_accuracy": 0.9}
+    np.testing.assert_array_equal(read_label_maps(study, trial, 0, 3), labels())
+
+
+def test_files_without_the_commit_are_no_trial(study):
+    commit(study)
+    (top(study) / "committed.json").unlink()
+    assert study.committed() == []
+    assert study.inventory().damaged == {}
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "config.json"])
+def test_a_missing_file_is_named(study, name):
+    commit(study)
+    (top(study) / name).unlink()
+    inventory = study.inventory()
+    assert inventory.committed == []
+    assert f"{CONFIG.trial_id}/{name}" in inventory.damaged[CONFIG.trial_id]
+
+
+def test_a_truncated_file_is_named(study):
+    commit(study)
+    path = top(study) / "predictions.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "bytes" in study.inventory().damaged[CONFIG.trial_id]
+
+
+def test_a_flipped_bit_is_found_by_its_checksum(study):
+    commit(study)
+    path = top(study) / "predictions.parquet"
+    data = bytearray(path.read_bytes())
+    data[50] ^= 1
+    path.write_bytes(bytes(data))
+    (trial,) = study.committed()
+    assert "predictions.parquet" in study.wrong_checksums([trial])[CONFIG.trial_id]
+    with pytest.raises(UserError, match="checksum"):
+        study.read_file(trial, "predictions.parquet")
+    study.discard(CONFIG.trial_id)
+    assert study.committed() == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 3}'])
+def test_a_commit_that_is_no_commit_is_named(study, text):
+    commit(study)
+    (top(study) / "committed.json").write_text(text)
+    assert "not what a trial commits" in study.inventory().damaged[CONFIG.trial_id]
+
+
+def test_the_first_commit_stands_and_a_different_second_is_reported(study):
+    commit(study)
+    assert commit(study)  # the same once more
+    assert not commit(study, predictions(labels(seed=1)))
+    (trial,) = study.committed()
+    np.testing.assert_array_equal(read_label_maps(study, trial, 0, 3), labels())
+
+
+def test_more_planes_go_to_a_file_of_their_own(study):
+    commit(study)
+    (trial,) = study.committed()
+    more = predictions(labels(2, seed=2), first=3)
+    renamed = {"predictions-2.parquet": more["predictions.parquet"]}
+    commit(study, renamed, planes={"test": 5}, extending=trial)
+    (trial,) = study.committed()
+    whole = np.concatenate([labels(), labels(2, seed=2)])
+    np.testing.assert_array_equal(read_label_maps(study, trial, 0, 5), whole)
+    np.testing.assert_array_equal(read_label_maps(study, trial, 2, 4), whole[2:4])
+
+
+def test_a_failed_trial_is_kept_with_its_reason_until_it_succeeds(study):
+    study.record_failure(CONFIG, "the loss became nan")
+    (trial,) = study.failed()
+    assert trial.reason == "the loss became nan"
+    assert study.committed() == []
+    commit(study)
+    assert study.failed() == []
+
+
+def test_partial_files_are_not_listed(study):
+    (Path(study.location) / "trials").mkdir()
+    (Path(study.location) / "trials" / "x.json.1234.partial").write_text("half")
+    assert study.folder.files("trials") == {}
+
+
+def test_a_failing_write_leaves_nothing(tmp_path):
+    folder = open_folder(str(tmp_path))
+    with pytest.raises(TypeError):
+        folder.write("a.bin", "text, not bytes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_planes_and_pictures_grow_and_never_shrink(tmp_path, study):
+    more = DESCRIBED | {
+        "planes": {"resolution": 4, "counts": {"test": 2, "train": 7}},
+        "pictures": {"resolution": 4, "plane_ids": [5]},
+    }
+    again = create_or_extend(str(tmp_path), "study", more)
+    assert again.info["planes"]["counts"] == {"test": 3, "train": 7}
+    assert again.info["pictures"]["plane_ids"] == [0, 5]
+
+
+def test_another_data_set_or_resolution_is_refused_with_what_differs(tmp_path, study):
+    before = study.folder.read("study.json")
+    other = DESCRIBED | {
+        "dataset": {"name": "mnist", "class_names": ["0", "1"]},
+        "planes": {"resolution": 9, "counts": {"test": 3}},
+    }
+    said = r'dataset.name is "digits" there, "mnist" here; planes.resolution is 4 there, 9 here'
+    with pytest.raises(UserError, match=said):
+        create_or_extend(str(tmp_path), "study", other)
+    assert study.folder.read("study.json") == before
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match=r"no dbray study \(thesis.tex"):
+        create_or_extend(str(tmp_path), "study", DESCRIBED)
+    assert [p.name for p in (tmp_path / "study").iterdir()] == ["thesis.tex"]
+
+
+def test_a_study_json_that_is_not_one_is_refused(tmp_path, study):
+    study.write_bytes("study.json", b"[1, 2")
+    with pytest.raises(UserError, match="not readable"):
+        create_or_extend(str(tmp_path), "study", DESCRIBED)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be used"):
+        create_or_extend(str(tmp_path / "file"), "study", DESCRIBED)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 101, "a b", "<b>"])
+def test_names_that_are_no_folder_names(tmp_path, name):
+    with pytest.raises(UserError, match="study name"):
+        open_study(str(tmp_path), name)
+
+
+def test_an_absent_study(tmp_path):
+    with pytest.raises(UserError, match=r"no study\.json"):
+        open_study(str(tmp_path), "nothing")
+
+
+def test_an_unknown_scheme():
+    with pytest.raises(UserError, match="gopher"):
+        open_folder("gopher://host/path")
+
+
+@given(
+    st.tuples(st.integers(1, 5), st.integers(2, 6)).flatmap(
+        lambda s: st.one_of(
+            arrays(np.uint8, (s[0], s[1], s[1])), arrays(np.uint16, (s[0], s[1], s[1]))
+        )
+    )
+)
+def test_label_maps_survive_parquet(maps):
+    table = label_maps_table("t", list(range(len(maps))), maps, classes=70_000, extent=0.5)
+    data = parquet_bytes(table)
+    back = label_maps_from_table(pq.read_table(pa.BufferReader(data)))
+    np.testing.assert_array_equal(back, maps)
+    assert data == parquet_bytes(table)
+
+
+def test_others_read_a_study_with_pyarrow_alone(study):
+    """What the README promises to a reader without dbray."""
+    commit(study)
+    table = pq.read_table(top(study) / "predictions.parquet")
+    metadata = table.schema.metadata
+    resolution = int(metadata[b"resolution"])
+    raw = b"".join(value.as_py() for value in table["labels"])
+    maps = np.frombuffer(raw, metadata[b"dtype"].decode()).reshape(-1, resolution, resolution)
+    np.testing.assert_array_equal(maps, labels())
+
+
+def test_the_id_is_a_function_of_the_config_alone():
+    same = TrialConfig("digits", "f" * 64, "resnet", width=4, training=TrainingConfig())
+    assert same.trial_id == CONFIG.trial_id
+    for field in ("weights_seed", "data_seed", "width"):
+        assert dataclasses.replace(CONFIG, **{field: 9}).trial_id != CONFIG.trial_id
+    training = dataclasses.replace(CONFIG.training, epochs=3)
+    assert dataclasses.replace(CONFIG, training=training).trial_id != CONFIG.trial_id
+    # Frozen: a change of this id would orphan every stored trial.
+    assert CONFIG.trial_id == "9f1b7c5bf42f"
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
+def test_canonical_json_ignores_order(values):
+    backwards = dict(reversed(values.items()))
+    assert canonical_json(values) == canonical_json(backwards)
+    assert json.loads(canonical_json(values)) == values
+
+
+def test_group_labels():
+    config = {"architecture": "vit", "width": 0, "training": {"optimizer": "sgd"}}
+    assert group_label(config, ["architecture", "training.optimizer"]) == "vit/sgd"
+    assert group_label(config | {"width": 7}, ["architecture"]) == "vit@7"
