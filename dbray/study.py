@@ -20,7 +20,7 @@ from dbray.provenance import library_versions, record_invocation
 from dbray.recipes import recipe
 from dbray.store import Study, create_or_extend
 from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
-from dbray.sweep import Resources, missing_work, ray_session, run_sweep
+from dbray.sweep import Resources, check_resources, missing_work, ray_session, run_sweep
 from dbray.thumbnails import png_bytes
 from dbray.trial import PlanePlan
 
@@ -50,6 +50,7 @@ def run_study(
     """
     started, clock = time.time(), time.monotonic()
     console = Console(stderr=True, highlight=False)
+    check_resources(_resources(options))
     plan = plane_plan(options)
     _check_architectures(configs, dataset)
     described = _describe(options, title, dataset, plan, group_by)

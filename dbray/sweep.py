@@ -4,11 +4,12 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import ray
+import torch
 from ray import tune
 
 from dbray.config import TrialConfig, group_label, trial_config_from_dict
@@ -93,7 +94,7 @@ def run_sweep(
     UserError
         If the machines have not what one trial asks for.
     """
-    slots = _slots(resources)
+    slots = _slots(resources, ray.cluster_resources())
     execution = Execution(
         device="cuda" if resources.gpus_per_trial else "cpu",
         threads=resources.cpus_per_trial,
@@ -224,9 +225,20 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
         self.progress.finish(str(trial.config["number"]), "failed", "its process ended")
 
 
-def _slots(resources: Resources) -> int:
-    """How many trials fit on the cluster at once."""
-    have = ray.cluster_resources()
+def check_resources(resources: Resources) -> None:
+    """Refuse what this machine cannot give, before anything is touched.
+
+    Raises
+    ------
+    UserError
+        If one trial asks for more than there is. A cluster's machines are asked when it is there.
+    """
+    if "RAY_ADDRESS" not in os.environ:
+        _slots(resources, {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()})
+
+
+def _slots(resources: Resources, have: Mapping[str, float]) -> int:
+    """How many trials fit at once on machines that have so much."""
     fits = [int(have.get("CPU", 0) // resources.cpus_per_trial)]
     if resources.gpus_per_trial:
         fits.append(int(have.get("GPU", 0) / resources.gpus_per_trial + 1e-9))

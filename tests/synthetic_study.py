@@ -85,7 +85,12 @@ def _described(class_names: Sequence[str], resolution: int, title: str) -> dict[
             "mean": [0.3],
             "std": [0.37],
         },
-        "planes": {"seed": 0, "resolution": 50, "extent": 0.1, "kinds": ["test", "train"]},
+        "planes": {
+            "seed": 0,
+            "resolution": 50,
+            "extent": 0.1,
+            "counts": {"test": 60, "train": 60},
+        },
         "pictures": {"plane_ids": list(PLANE_IDS), "resolution": resolution, "extent": 0.5},
         "group_by": ["architecture"],
         "versions": {"dbray": "0.1.0", "torch": "2.14.0", "ray": "2.60.0"},

@@ -1,0 +1,206 @@
+"""The main job as a user runs it: in a process of its own, killed, extended, damaged, looked at."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, run_script
+
+SCRIPT = "sweeps/arch_repro.py"
+SMALL = (
+    *("--arch", "fcnet", "resnet", "--seeds", "2", "--epochs", "2", "--planes", "6"),
+    *("--resolution", "12", "--picture-planes", "1", "--picture-resolution", "20"),
+)
+TABLES = ("agreement", "agreement_by_group", "fragmentation")
+
+
+def run(*arguments, cwd):
+    ended = run_script(SCRIPT, *SMALL, *arguments, cwd=cwd)
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+def scores(folder):
+    return {name: (folder / "scores" / f"{name}.parquet").read_bytes() for name in TABLES}
+
+
+def commit_times(folder):
+    return {p.parent.name: p.stat().st_mtime_ns for p in folder.glob("trials/*/committed.json")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A study that was run once, without any trouble; tests read it and leave it as it is."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    ended = run(cwd=place)
+    return place / "runs" / "arch_repro", ended
+
+
+def test_it_makes_trials_scores_and_a_report(undisturbed):
+    folder, ended = undisturbed
+    assert ended.stdout == f"report: {folder}/report/index.html\n"
+    assert len(commit_times(folder)) == 4
+    groups = pq.read_table(folder / "scores" / "agreement_by_group.parquet").to_pylist()
+    found = {(row["group_a"], row["group_b"], row["kind"]) for row in groups}
+    pairs = [("fcnet", "fcnet"), ("fcnet", "resnet"), ("resnet", "resnet")]
+    assert found == {(*pair, kind) for pair in pairs for kind in ("test", "train")}
+    assert not (folder / ".tune").exists()
+    info = json.loads((folder / "study.json").read_text())
+    assert info["planes"]["counts"] == {"test": 6, "train": 6}
+
+
+def test_progress_is_plain_lines_without_rays_noise(undisturbed):
+    _, ended = undisturbed
+    lines = ended.stderr.splitlines()
+    assert lines[0].endswith("4 trials, 4 to do")
+    assert [line.split("]")[0] for line in lines[1:5]] == [f"[{n}/4" for n in (1, 2, 3, 4)]
+    assert lines[5:] == ["scoring"]
+
+
+def test_the_same_command_again_does_nothing(undisturbed):
+    folder, _ = undisturbed
+    before, tables = commit_times(folder), scores(folder)
+    ended = run(cwd=folder.parents[1])
+    assert "0 to do" in ended.stderr
+    assert commit_times(folder) == before
+    assert scores(folder) == tables
+
+
+def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path):
+    folder, _ = undisturbed
+    chance = random.Random(0)
+    for _ in range(2):
+        driver = subprocess.Popen(
+            [sys.executable, str(ROOT / SCRIPT), *SMALL],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(chance.uniform(10, 25))
+        driver.kill()
+        driver.wait()
+    survived = commit_times(tmp_path / "runs" / "arch_repro")
+    run(cwd=tmp_path)
+    again = commit_times(tmp_path / "runs" / "arch_repro")
+    assert {trial: again[trial] for trial in survived} == survived
+    assert scores(tmp_path / "runs" / "arch_repro") == scores(folder)
+
+
+def test_more_seeds_and_planes_extend_a_study_to_what_it_would_have_been(tmp_path):
+    study = tmp_path / "runs" / "arch_repro"
+    more = ("--seeds", "3", "--planes", "8", "--arch", "resnet")
+    run("--arch", "resnet", cwd=tmp_path)
+    first = {p: p.read_bytes() for p in study.glob("trials/*/predictions.parquet")}
+    run(*more, cwd=tmp_path)
+    assert {p: p.read_bytes() for p in first} == first
+    at_once = tmp_path / "at_once"
+    at_once.mkdir()
+    run(*more, cwd=at_once)
+    for name in TABLES:
+        one, two = (
+            pq.read_table(place / "runs" / "arch_repro" / "scores" / f"{name}.parquet")
+            for place in (tmp_path, at_once)
+        )
+        assert one.equals(two)
+
+
+def test_a_damaged_trial_is_named_and_alone_done_again(undisturbed, tmp_path):
+    folder, _ = undisturbed
+    study = tmp_path / "runs" / "arch_repro"
+    subprocess.run(["cp", "-r", "--preserve=timestamps", folder.parent, tmp_path], check=True)
+    before = commit_times(study)
+    victim = sorted(before)[0]
+    path = study / "trials" / victim / "predictions.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(bytes(data))
+    ended = run(cwd=tmp_path)
+    assert f"trials/{victim}/predictions.parquet: its checksum" in ended.stderr
+    assert "1 to do" in ended.stderr
+    after = commit_times(study)
+    assert [trial for trial in before if before[trial] != after[trial]] == [victim]
+    assert scores(study) == scores(folder)
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    driver = subprocess.Popen(
+        [sys.executable, str(ROOT / SCRIPT), *SMALL, "--epochs", "3000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(25)
+    os.kill(driver.pid, signal.SIGINT)
+    _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+
+
+def test_a_trial_that_fails_is_kept_with_its_reason_and_left_out(tmp_path):
+    (tmp_path / "own_models.py").write_text(OWN_MODELS)
+    one = ("--arch", "own_models:linear", "own_models:broken", "--seeds", "2")
+    ended = run(*one, cwd=tmp_path)
+    assert ended.stderr.count("failed: the loss became nan") == 2
+    study = tmp_path / "runs" / "arch_repro"
+    assert len(commit_times(study)) == 2
+    assert len(list(study.glob("trials/*/failed.json"))) == 2
+    groups = pq.read_table(study / "scores" / "agreement_by_group.parquet").to_pylist()
+    assert {row["group_a"] for row in groups} == {"own_models:linear"}
+    assert "0 to do" in run(*one, cwd=tmp_path).stderr
+    page = (study / "report" / "index.html").read_text()
+    assert "the loss became nan in epoch 1" in page
+
+
+OWN_MODELS = """
+import math
+from torch import nn
+
+def linear(*, input_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), classes))
+
+class Diverges(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, inputs):
+        return self.inner(inputs) * (math.nan if self.training else 1)
+
+def broken(*, input_shape, classes):
+    return Diverges(linear(input_shape=input_shape, classes=classes))
+"""
+
+
+def test_the_page_in_a_browser(undisturbed):
+    folder, _ = undisturbed
+    check_page(folder / "report" / "index.html", charts=7)
+
+
+def test_the_report_can_be_made_again(undisturbed, tmp_path):
+    folder, _ = undisturbed
+    subprocess.run(["cp", "-r", folder.parent, tmp_path], check=True)
+    page = tmp_path / "runs" / "arch_repro" / "report" / "index.html"
+    page.unlink()
+    ended = run_script("analysis/__main__.py", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert page.exists()
+
+
+def check_page(path: Path, charts: int) -> None:
+    """The page draws all its charts, asks the network for nothing and has nothing to complain."""
+    from browser import open_page
+
+    with open_page(path) as page:
+        assert page.drawn == charts
+        assert page.complaints == []
+        assert page.requests == [path.as_uri()]
+        assert page.broken_images == 0
+        assert page.width <= 1280
