@@ -34,7 +34,7 @@ def record_invocation(
         "sweep_seconds": round(training_seconds, 1),
         "trials_run": trials_run,
         "hardware": {
-            "cpu": _cpu_name(),
+            "cpu": cpu_name(),
             "cores": os.cpu_count(),
             "memory_gb": round(_memory_bytes() / 2**30, 1),
             "gpus": gpus,
@@ -44,7 +44,8 @@ def record_invocation(
     study.write_bytes(f"invocations/{name}.json", canonical_json(record).encode())
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Name of this machine's processor, as the system tells it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

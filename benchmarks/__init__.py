@@ -1,0 +1,1 @@
+"""Benchmarks, each a ratio within one run."""

@@ -1,0 +1,84 @@
+"""Speed as ratios to a peer or a physical limit: ``python -m benchmarks [NAME ...]``.
+
+Both sides of a ratio run in the same process, taking turns; the best of the repetitions counts,
+as everything that disturbs a run makes it slower. Results go to standard output as a table.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+# Before NumPy and torch are loaded: one thread on both sides of every ratio.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+NAMES = ("agreement", "fragmentation", "labelling", "sweep")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table."""
+
+    what: str
+    ours: float  # seconds
+    theirs: float  # seconds, of the peer or the limit
+    peer: str
+    aim: str
+
+    @property
+    def ratio(self) -> float:
+        """Seconds of the peer over ours: above 1, we are faster."""
+        return self.theirs / self.ours
+
+
+def best_of(repetitions: int, *calls: Callable[[], object]) -> list[float]:
+    """Shortest time in seconds of each call, the calls taking turns."""
+    shortest = [float("inf")] * len(calls)
+    for _ in range(repetitions):
+        for number, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            shortest[number] = min(shortest[number], time.perf_counter() - started)
+    return shortest
+
+
+def main() -> None:
+    """Run the named benchmarks, or all of them."""
+    chosen = sys.argv[1:] or list(NAMES)
+    unknown = [name for name in chosen if name not in NAMES]
+    if unknown:
+        sys.exit(f"error: benchmark {unknown[0]!r} is unknown; choose from {', '.join(NAMES)}")
+    print(f"{_cpu()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
+    libraries = ("numpy", "torch", "numba", "connected-components-3d", "ray")
+    print(", ".join(f"{name} {version(name)}" for name in libraries), end="\n\n")
+    print("| what | dbray, s | peer, s | peer / dbray | peer | aim |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name in chosen:
+        for result in _benchmark(name)():
+            print(
+                f"| {result.what} | {result.ours:.3f} | {result.theirs:.3f} | {result.ratio:.2f} "
+                f"| {result.peer} | {result.aim} |",
+                flush=True,
+            )
+
+
+def _benchmark(name: str) -> Callable[[], list[Result]]:
+    from importlib import import_module
+
+    run: Callable[[], list[Result]] = import_module(f"benchmarks.{name}").run
+    return run
+
+
+def _cpu() -> str:
+    from dbray.provenance import cpu_name
+
+    return f"{cpu_name()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    # The benchmarks import this module by its name; they must get this very one.
+    sys.modules["benchmarks.__main__"] = sys.modules[__name__]
+    main()

@@ -1,0 +1,64 @@
+"""The README is true: its commands, its options, its links and the tables it documents."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run_script
+
+from dbray.store import schemas
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+
+
+def test_ci_runs_the_readmes_test_command():
+    command = 'pip install -e ".[dev]" && python -m pytest'
+    assert command in README
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_relative_links_lead_somewhere(document):
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_every_option_the_readme_names_exists(tmp_path):
+    known = run_script("sweeps/arch_repro.py", "--help", cwd=tmp_path).stdout
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
+        assert option in known, option
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PLANES", "ANCHORS", "HISTORY", "AGREEMENT", "AGREEMENT_BY_GROUP", "FRAGMENTATION"],
+)
+def test_every_column_is_documented(name):
+    for column in getattr(schemas, name).names:
+        assert f"`{column}`" in README, f"{name}: {column}"
+
+
+def test_the_readers_example_runs(tmp_path):
+    """The Python in the README, on a real study of the size that it speaks of."""
+    from synthetic_study import write_synthetic_study
+
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    write_synthetic_study(tmp_path / "runs", "arch_repro")
+    for path in tmp_path.glob("runs/arch_repro/trials/*/pictures.parquet"):
+        path.rename(path.with_name("predictions.parquet"))
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert re.fullmatch(r"0\.\d+\n", ended.stdout)
+
+
+def test_no_file_is_long():
+    for path in [
+        p for room in ("dbray", "analysis", "sweeps") for p in Path(ROOT / room).rglob("*.py")
+    ]:
+        assert len(path.read_text().splitlines()) <= 310, path
