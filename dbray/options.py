@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dbray.config import OptimizerName, SizeName
+from dbray.config import OptimizerName, PrecisionName, ScheduleName, SizeName
 from dbray.datasets import validate_dataset
 from dbray.errors import UserError
 
@@ -41,6 +41,12 @@ class StudyOptions:
     """update rule (default: the architecture's recipe)"""
     learning_rate: float | None = None
     """peak learning rate (default: the architecture's recipe)"""
+    schedule: ScheduleName | None = None
+    """learning rate over time (default: the architecture's recipe)"""
+    precision: PrecisionName | None = None
+    """arithmetic of the forward pass on a GPU (default: the architecture's recipe, float32)"""
+    channels_last: bool | None = None
+    """memory layout of images on a GPU that suits convolutions (default: off)"""
     planes: int = 50
     """planes of each kind (test, train) that every model labels; can grow later"""
     plane_seed: int = 0

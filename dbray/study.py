@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -110,8 +110,8 @@ def plane_plan(options: StudyOptions) -> PlanePlan:
 def training_config(options: StudyOptions, architecture: str, dataset: Dataset) -> TrainingConfig:
     """The architecture's recipe with what the options override."""
     base = recipe(architecture, options.size, dataset.name, min(dataset.input_shape[1:]))
-    named = ("epochs", "batch_size", "optimizer", "learning_rate")
-    chosen = {name: getattr(options, name) for name in named}
+    names = {field.name for field in fields(TrainingConfig)} & {f.name for f in fields(options)}
+    chosen = {name: getattr(options, name) for name in names}
     return replace(base, **{name: value for name, value in chosen.items() if value is not None})
 
 

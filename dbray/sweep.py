@@ -64,9 +64,11 @@ def ray_session() -> Iterator[None]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    own = "RAY_ADDRESS" not in os.environ
-    options = {"include_dashboard": False} if own else {}
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(**quiet)
+    else:
+        ray.init(address="local", include_dashboard=False, **quiet)
     try:
         yield
     finally:
