@@ -78,6 +78,48 @@ def test_weights_are_a_function_of_the_seed(name):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
+def test_two_passes_in_evaluation_are_equal(name):
+    model = build(name, (3, 32, 32), size="paper", width=8).eval()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(model(images), model(images))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_training_reaches_every_parameter(name):
+    model = build(name, (1, 8, 8)).train()
+    images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    # Mixer's last layer starts at zero: only the second step sends a gradient below it.
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), torch.arange(64) % 10).backward()
+        optimizer.step()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "side"), [("vgg", "paper", 8), ("vgg", "small", 4), ("densenet", "small", 2)]
+)
+def test_images_that_are_too_small_are_refused_when_the_model_is_built(name, size, side):
+    with pytest.raises(UserError, match="pixels are too few"):
+        build(name, (1, side, side), size=size)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_negative_width(name):
+    with pytest.raises(UserError, match="width -4"):
+        build(name, width=-4)
+
+
+def test_own_module_that_fails_on_import(tmp_path, monkeypatch):
+    (tmp_path / "dbray_test_broken.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="ZeroDivisionError"):
+        build("dbray_test_broken:make")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_wider_is_larger(name):
     assert parameters(build(name, width=16)) < parameters(build(name, width=32))
 

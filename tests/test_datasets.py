@@ -71,6 +71,11 @@ def test_npz_round_trip(tmp_path):
         ({"train_labels": np.array([0, 1, 2, 0, 1, -1])}, "integers from 0"),
         ({"test_images": np.zeros((3, 3, 9, 9), np.uint8)}, "differ in shape"),
         ({"class_names": np.array(["a"])}, "1 class_names"),
+        ({"class_names": np.array("abc")}, "list of texts"),
+        ({"class_names": np.array([["a", "b"], ["c", "d"]])}, "list of texts"),
+        ({"class_names": np.array([b"a", b"b", b"c"])}, "list of texts"),
+        ({"test_labels": np.array([0, 1, 10**9])}, "below 65536"),
+        ({"test_labels": np.array([0, 1, 2**63], np.uint64)}, "below 65536"),
         ({"train_labels": np.array([{}] * 6, object)}, "cannot be read"),
     ],
 )
@@ -85,6 +90,24 @@ def test_npz_that_is_no_archive(tmp_path):
         load_dataset(f"npz:{tmp_path / 'text.npz'}")
     with pytest.raises(UserError, match="cannot be read"):
         load_dataset(f"npz:{tmp_path / 'absent.npz'}")
+
+
+def test_npz_that_is_a_single_array(tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(UserError, match="not an archive"):
+        load_dataset(f"npz:{tmp_path / 'one.npy'}")
+
+
+def test_npz_with_a_damaged_member(tmp_path):
+    path = tmp_path / "damaged.npz"
+    noise = np.random.default_rng(0).integers(0, 256, (6, 3, 40, 50), dtype=np.uint8)
+    tests = np.zeros((3, 3, 40, 50), np.uint8)
+    np.savez_compressed(path, **arrays(train_images=noise, test_images=tests))
+    content = bytearray(path.read_bytes())
+    content[500:1500] = bytes(255 - byte for byte in content[500:1500])
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_dataset(f"npz:{path}")
 
 
 def make_folder(top, sizes=((6, 4),) * 4, splits=("train", "test")):
@@ -103,6 +126,12 @@ def test_folder(tmp_path):
     assert data.train_images.shape == (4, 3, 4, 6)
     assert data.train_labels.tolist() == [0, 0, 1, 1]
     assert data.train_images[3, :, 0, 0].tolist() == [40, 10, 0]
+
+
+def test_folder_ignores_hidden_folders(tmp_path):
+    make_folder(tmp_path / "pets")
+    (tmp_path / "pets" / "train" / ".cache").mkdir()
+    assert load_dataset(f"folder:{tmp_path / 'pets'}").class_names == ("cat", "dog")
 
 
 def test_folder_without_a_test_split(tmp_path):
@@ -128,6 +157,19 @@ def test_no_network_and_no_files_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     with pytest.raises(UserError, match=r"put torchvision's files there .* --dataset digits"):
+        load_dataset("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 500])
+def test_half_a_file_is_not_taken_for_the_data_set(tmp_path, length):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        header = np.array([0x803, 20, 28, 28], ">i4").tobytes()
+        (raw / f"{part}-images-idx3-ubyte").write_bytes((header + bytes(20 * 784))[:length])
+        labels = np.array([0x801, 20], ">i4").tobytes() + bytes(20)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    with pytest.raises(UserError, match="delete damaged files"):
         load_dataset("mnist", tmp_path)
 
 

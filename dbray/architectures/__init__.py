@@ -111,6 +111,8 @@ def build_model(
         torch.manual_seed(seed)
         if architecture in ARCHITECTURES:
             factory = _import_factory(ARCHITECTURES[architecture].factory)
+            if width < 0:
+                raise UserError(f"architecture {architecture}: width {width} must be 0 or more")
             model: nn.Module = factory(**shape, width=width, size=size)
             return model
         factory = _import_factory(architecture)
@@ -129,6 +131,8 @@ def _import_factory(path: str) -> Callable[..., Any]:
         ) from error
     except AttributeError as error:
         raise UserError(f"architecture {path}: module {module} has no {name}") from error
+    except Exception as error:  # the user's module is run by importing it
+        raise UserError(f"architecture {path}: importing {module} fails: {error!r}") from error
     return factory  # type: ignore[no-any-return]
 
 

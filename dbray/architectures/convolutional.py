@@ -6,6 +6,7 @@ from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import cfgs, make_layers
 
 from dbray.config import SizeName
+from dbray.errors import UserError
 
 SMALL_VGG: list[str | int] = [16, "M", 32, "M", 64, 64, "M"]
 
@@ -18,6 +19,7 @@ def vgg(
     ``width`` sets the channels of the first layer (64 in VGG-19, 16 if small).
     """
     layout = cfgs["E"] if size == "paper" else SMALL_VGG
+    _check_halvings("vgg", input_shape, size, layout.count("M"))
     first = int(layout[0])
     scaled = [
         step if isinstance(step, str) else step * (width or first) // first for step in layout
@@ -63,9 +65,11 @@ def densenet(
     ``width`` is the growth rate (32 in DenseNet-121, 8 if small).
     """
     growth = width or (32 if size == "paper" else 8)
+    blocks = (6, 12, 24, 16) if size == "paper" else (2, 2, 2)
+    _check_halvings("densenet", input_shape, size, len(blocks) - 1)
     model: nn.Module = DenseNet(
         growth_rate=growth,
-        block_config=(6, 12, 24, 16) if size == "paper" else (2, 2, 2),
+        block_config=blocks,
         num_init_features=2 * growth,
         num_classes=classes,
     )
@@ -74,6 +78,17 @@ def densenet(
     for name in ("norm0", "relu0", "pool0"):  # parts of the stem for large images
         delattr(features, name)
     return model
+
+
+def _check_halvings(
+    name: str, input_shape: tuple[int, int, int], size: SizeName, halvings: int
+) -> None:
+    if min(input_shape[1:]) < 2**halvings:
+        raise UserError(
+            f"architecture {name} of size {size} halves images {halvings} times; "
+            f"{input_shape[1]}x{input_shape[2]} pixels are too few, "
+            f"{2**halvings}x{2**halvings} are needed: take larger images or leave it out"
+        )
 
 
 def _residual_block(channels: int, out: int, stride: int) -> nn.Module:

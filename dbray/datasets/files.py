@@ -1,6 +1,7 @@
 """Data sets from a user's own files: a NumPy archive, or a folder of images."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from dbray.datasets.dataset import Dataset, channel_statistics
 from dbray.errors import UserError
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+MAX_CLASSES = 65_536  # a label map holds classes as uint16 at most
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -25,11 +27,8 @@ def load_npz(path: Path) -> Dataset:
         If the archive cannot be read, or an array is missing or has another type or shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {
-                name: archive[name] for name in archive.files if name in (*ARRAYS, "class_names")
-            }
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        arrays = _read_arrays(path)
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"npz:{path}: cannot be read: {error}") from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
@@ -39,6 +38,14 @@ def load_npz(path: Path) -> Dataset:
     if arrays["train_images"].shape[1:] != arrays["test_images"].shape[1:]:
         raise UserError(f"npz:{path}: training and test images differ in shape")
     return _dataset(f"npz:{path.stem}", arrays, _class_names(path, arrays))
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    source = np.load(path, allow_pickle=False)
+    if isinstance(source, np.ndarray):
+        raise ValueError("it is a single array (.npy), not an archive of arrays")  # noqa: TRY004
+    with source as archive:
+        return {name: archive[name] for name in archive.files if name in (*ARRAYS, "class_names")}
 
 
 def load_folder(path: Path) -> Dataset:
@@ -87,12 +94,22 @@ def _check_split(path: Path, split: str, images: NDArray[Any], labels: NDArray[A
             f"npz:{path}: {split}_labels is {labels.dtype} of shape {labels.shape}; "
             f"it must hold {len(images)} integers from 0 on"
         )
+    if labels.max() >= MAX_CLASSES:
+        raise UserError(
+            f"npz:{path}: {split}_labels has a label {labels.max()}; labels must be below "
+            f"{MAX_CLASSES}: number the classes from 0 on"
+        )
 
 
 def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...]:
     used = 1 + max(int(arrays[f"{split}_labels"].max()) for split in ("train", "test"))
     if "class_names" not in arrays:
         return tuple(str(label) for label in range(used))
+    if arrays["class_names"].ndim != 1 or arrays["class_names"].dtype.kind != "U":
+        raise UserError(
+            f"npz:{path}: class_names is {arrays['class_names'].dtype} of shape "
+            f"{arrays['class_names'].shape}; it must be a list of texts, one for each class"
+        )
     names = tuple(str(name) for name in arrays["class_names"])
     if len(names) < used:
         raise UserError(f"npz:{path}: {len(names)} class_names, but a label is {used - 1}")
@@ -101,7 +118,8 @@ def _class_names(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...]
 
 def _class_folders(path: Path, split: str) -> list[str]:
     top = path / split
-    names = sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
+    folders = [p for p in top.iterdir() if p.is_dir()] if top.is_dir() else []
+    names = sorted(p.name for p in folders if not p.name.startswith("."))
     if not names:
         raise UserError(f"folder:{path}: has no {split}/ with a folder for each class")
     return names

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,18 +67,29 @@ def _open(name: str, source: Source, data_dir: Path, part: str) -> Any:  # noqa:
     make: Callable[..., Any] = getattr(torchvision.datasets, source.class_name)
     split = {"split": part} if source.by_split else {"train": part == "train"}
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # of NumPy, about old pickles
+        with _quiet():
             try:
                 return make(str(data_dir), **split)
             except RuntimeError:  # not there yet, or not whole: torchvision checks the files
                 return make(str(data_dir), **split, download=True)
-    except (OSError, RuntimeError) as error:
+    except (AssertionError, OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"data set {name}: not in {data_dir}, and its download failed ({reason}); put "
-            "torchvision's files there (--data-dir DIR says where), or use --dataset digits"
+            f"data set {name}: not whole in {data_dir}, and its download failed ({reason}); delete "
+            "damaged files and put torchvision's files there (--data-dir DIR says where), "
+            "or use --dataset digits"
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torchvision's words (stdout), its progress bar (stderr) and NumPy's warnings in."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of NumPy, about old pickles
+        yield
 
 
 def _images(part: Any) -> NDArray[np.uint8]:  # noqa: ANN401 - torchvision's
