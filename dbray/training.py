@@ -2,9 +2,10 @@
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -40,24 +41,33 @@ class Loop:
     config: TrainingConfig
     augment: Augment
     optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LambdaLR
+    schedule: Callable[[int], float]  # share of the peak learning rate at a step
     scaler: torch.amp.GradScaler
     device: torch.device
+    steps: int = field(default=0, init=False)  # done so far
 
     def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update; the batch's summed loss and number of hits, still on the device."""
         inputs = self.augment(inputs)
         if self.device.type == "cuda" and self.config.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
+        # Set by hand: torch's schedulers complain when the scaler skips a float16 step.
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self.schedule(self.steps)
+        loss, hits = self._gradient(inputs, labels)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.steps += 1
+        return loss * len(labels), hits
+
+    def _gradient(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave the mean loss's gradient at the present weights; return that loss and the hits."""
         with self._precision():
             logits = self.model(inputs)
             loss = nn.functional.cross_entropy(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.scheduler.step()
-        return loss.detach() * len(labels), (logits.argmax(dim=1) == labels).sum()
+        return loss.detach(), (logits.argmax(dim=1) == labels).sum()
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.device.type != "cuda" or self.config.precision == "float32":
@@ -156,11 +166,10 @@ def _make_loop(
         generator=torch.Generator(device).manual_seed(noise_seed),
     )
     optimizer = make_optimizer(model.parameters(), config)
-    total_steps = config.epochs * math.ceil(images / config.batch_size)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, make_schedule(config, total_steps))
+    schedule = make_schedule(config, config.epochs * _steps_per_epoch(images, config.batch_size))
     scaled = device.type == "cuda" and config.precision == "float16"
     scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-    return Loop(model, config, augment, optimizer, scheduler, scaler, device)
+    return Loop(model, config, augment, optimizer, schedule, scaler, device)
 
 
 def _train_epoch(
@@ -170,21 +179,28 @@ def _train_epoch(
     loop.model.train()
     total_loss = torch.zeros((), device=loop.device)
     hits = torch.zeros((), dtype=torch.int64, device=loop.device)
-    for batch in _batches(len(labels), loop.config.batch_size, shuffler):
-        chosen = batch.to(loop.device)
-        loss, right = loop.step(inputs[chosen], labels[chosen])
+    for batch in _batches(len(labels), loop.config.batch_size, shuffler, loop.device):
+        loss, right = loop.step(inputs[batch], labels[batch])
         total_loss += loss
         hits += right
     return float(total_loss) / len(labels), int(hits) / len(labels)
 
 
-def _batches(images: int, batch_size: int, shuffler: torch.Generator) -> Iterator[Tensor]:
-    """Shuffled positions, all of them; batches differ by at most one image in size.
+def _batches(
+    images: int, batch_size: int, shuffler: torch.Generator, device: torch.device
+) -> tuple[Tensor, ...]:
+    """Shuffled positions, all of them; batches differ by at most one image in size."""
+    order = torch.randperm(images, generator=shuffler).to(device)  # one copy an epoch
+    return order.tensor_split(_steps_per_epoch(images, batch_size))
 
-    So no batch is too small for batch norm, and every epoch has the same number of steps.
+
+def _steps_per_epoch(images: int, batch_size: int) -> int:
+    """Number of batches, the same in every epoch.
+
+    Batch norm needs two images, so that three images in batches of two are one batch of three.
     """
-    order = torch.randperm(images, generator=shuffler)
-    yield from order.tensor_split(math.ceil(images / batch_size))
+    fewest = min(2, batch_size)
+    return min(math.ceil(images / batch_size), max(1, images // fewest))
 
 
 def _on_device(
@@ -198,6 +214,8 @@ def _on_device(
 def _deterministic_kernels(*, enabled: bool) -> Iterator[None]:
     """Ask torch for deterministic kernels, and restore what was asked for before."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if enabled:  # cuBLAS reads it when a process first multiplies matrices on a GPU
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(before[0] or enabled)
     torch.backends.cudnn.benchmark = before[1] and not enabled
     try:

@@ -11,8 +11,7 @@ from dbray.architectures import build_model
 from dbray.config import TrainingConfig
 from dbray.errors import TrialFailedError
 from dbray.optimization import make_optimizer, make_schedule
-from dbray.recipes import recipe
-from dbray.training import train
+from dbray.training import evaluate, train
 
 CPU = torch.device("cpu")
 QUICK = TrainingConfig(
@@ -82,13 +81,62 @@ def test_a_diverged_loss_ends_the_trial_with_the_reason(digits):
         trained(digits, config=config)
 
 
-def test_an_odd_number_of_images_leaves_no_tiny_batch(digits):
+@pytest.mark.parametrize(("images", "batch_size"), [(129, 128), (3, 2), (5, 2), (2, 64)])
+def test_no_batch_is_too_small_for_batch_norm(digits, images, batch_size):
     part = replace(
         digits,
-        train_images=digits.train_images[:129],
-        train_labels=digits.train_labels[:129],
+        train_images=digits.train_images[:images],
+        train_labels=digits.train_labels[:images],
     )
-    trained(part, config=replace(QUICK, batch_size=128, epochs=1))  # batch norm needs two images
+    trained(part, config=replace(QUICK, batch_size=batch_size, epochs=1))
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(10, 4), (7, 1)])
+def test_every_image_is_seen_once_an_epoch(digits, images, batch_size):
+    seen = []
+
+    class Recorder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, inputs):
+            if self.training:
+                seen.extend(inputs.flatten(1).tolist())
+            return self.linear(inputs.flatten(1))
+
+    part = replace(
+        digits,
+        train_images=digits.train_images[:images],
+        train_labels=digits.train_labels[:images],
+    )
+    config = replace(QUICK, crop_padding=0, batch_size=batch_size, epochs=1)
+    train(Recorder(), part, config, data_seed=0, device=CPU)
+    expected = part.normalise(part.train_images).reshape(images, -1).tolist()
+    assert sorted(seen) == sorted(expected)
+    assert seen != expected  # and in another order
+
+
+def test_the_last_record_tells_the_accuracy_of_the_model_that_is_returned(digits):
+    model, history = trained(digits)
+    inputs = torch.from_numpy(digits.normalise(digits.test_images))
+    assert history[-1].test_accuracy == evaluate(model, inputs, torch.tensor(digits.test_labels))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_gpu_trains_in_every_precision(digits, precision):
+    device = torch.device("cuda")
+    config = replace(QUICK, epochs=5, schedule="one_cycle", precision=precision, channels_last=True)
+
+    def run():
+        model = build_model("resnet", input_shape=(1, 8, 8), classes=10, seed=0).to(device)
+        history = train(model, digits, config, data_seed=0, device=device, deterministic=True)
+        return model, history
+
+    model, history = run()
+    assert history[-1].test_accuracy > 0.9
+    assert same(model, run()[0])
 
 
 @pytest.mark.parametrize(
@@ -119,17 +167,3 @@ def test_optimizers_take_their_first_step(name):
         "adamw": [1 * 0.95 - 0.1, -2 * 0.95 - 0.1],
     }[name]
     np.testing.assert_allclose(weight.detach(), expected, rtol=1e-5)
-
-
-def test_digits_are_never_mirrored_and_crops_scale_with_the_image():
-    assert not recipe("resnet", "small", "digits", 8).flip
-    assert recipe("resnet", "small", "digits", 8).crop_padding == 1
-    assert recipe("vit", "paper", "cifar10", 32).crop_padding == 4
-    assert recipe("vit", "paper", "cifar10", 32).flip
-
-
-def test_the_papers_recipe():
-    config = recipe("resnet", "paper", "cifar10", 32)
-    assert (config.optimizer, config.learning_rate, config.momentum) == ("sgd", 0.1, 0.9)
-    assert (config.weight_decay, config.batch_size, config.epochs) == (5e-4, 128, 100)
-    assert config.schedule == "step"
