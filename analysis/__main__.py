@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dbray.options import open_in_browser, run_command
+from dbray.command_line import open_in_browser, run_command
 
 
 @dataclass(frozen=True)

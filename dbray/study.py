@@ -11,10 +11,11 @@ from rich.console import Console
 
 from analysis.report import write_report
 from dbray.architectures import build_model, parse_architecture
+from dbray.command_line import open_in_browser
 from dbray.config import SizeName, TrainingConfig, TrialConfig
 from dbray.datasets import Dataset, load_dataset
 from dbray.jobs import is_scored, score
-from dbray.options import StudyOptions, open_in_browser
+from dbray.options import StudyOptions
 from dbray.planes import PlaneSet, anchor_inputs, draw_planes, plane_frame, plane_ids_of
 from dbray.provenance import library_versions, record_invocation
 from dbray.recipes import recipe

@@ -9,7 +9,8 @@ import sys
 from dataclasses import dataclass
 
 from dbray.architectures import parse_architecture
-from dbray.options import StudyOptions, run_command
+from dbray.command_line import run_command
+from dbray.options import StudyOptions
 
 
 @dataclass(frozen=True)

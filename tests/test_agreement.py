@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dbray.scores.agreement import class_histograms, cohens_kappa, count_agreements, mean_jaccard
+from dbray.scores.agreement import cohens_kappa, count_agreements, mean_jaccard
 
 CLASSES = 5
 
@@ -25,6 +25,9 @@ def test_counts_equal_brute_force(labels):
             assert (counts.agreements[:, a, b] == equal.sum(axis=1)).all()
             overlap = [(equal & (labels[a] == c)).sum() for c in range(CLASSES)]
             assert counts.overlaps[a, b].tolist() == overlap
+    for histogram in (counts.histogram_a, counts.histogram_b):
+        expected = [np.bincount(rows.ravel(), minlength=CLASSES) for rows in labels]
+        assert (histogram == expected).all()
 
 
 @given(label_maps(5))
@@ -33,6 +36,8 @@ def test_two_sides_equal_the_block_of_one(labels):
     apart = count_agreements(labels[:2], labels[2:], CLASSES)
     assert (apart.agreements == together.agreements[:, :2, 2:]).all()
     assert (apart.overlaps == together.overlaps[:2, 2:]).all()
+    assert (apart.histogram_a == together.histogram_a[:2]).all()
+    assert (apart.histogram_b == together.histogram_a[2:]).all()
 
 
 @settings(max_examples=30)
@@ -56,7 +61,7 @@ def test_scores_are_symmetric_and_one_on_itself(labels):
     assert ab.agreements[:, 0, 1].tolist() == ba.agreements[:, 0, 1].tolist()
     counts = count_agreements(twice, None, CLASSES)
     assert (counts.agreements[:, 0, 2] == labels.shape[2]).all()
-    histogram = class_histograms(labels[:1], CLASSES)
+    histogram = counts.histogram_a[:1]
     points = np.array([labels[0].size])
     assert cohens_kappa(points, histogram, histogram) == 1
     assert mean_jaccard(counts.overlaps[0, 2][None], histogram, histogram) == 1

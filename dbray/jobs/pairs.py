@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dbray.scores.agreement import class_histograms, count_agreements
+from dbray.scores.agreement import count_agreements
 from dbray.scores.intervals import Float64, plane_weights, replicate_sums, trial_weights
 from dbray.store.label_maps import read_label_maps
 from dbray.store.study import CommittedTrial, Study
@@ -123,12 +123,11 @@ def sum_pairs(study: Study, task: PairTask) -> PairSums:
         counts = count_agreements(labels_a, labels_b, task.classes)
         first = chunk.start - task.kind_planes.start
         here = weights[:, first : first + len(chunk)]
-        histogram_a = class_histograms(labels_a, task.classes)
         part = PairSums(
             counts.agreements.sum(axis=0, dtype=np.int64),
             counts.overlaps,
-            histogram_a,
-            histogram_a if labels_b is None else class_histograms(labels_b, task.classes),
+            counts.histogram_a,
+            counts.histogram_b,
             {
                 (a, b): replicate_sums(
                     counts.agreements[:, rows, columns], here, drawn[a], drawn[b]

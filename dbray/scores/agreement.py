@@ -30,10 +30,14 @@ class PairCounts:
         int32, shape (P, M_a, M_b): points of each plane with equal labels.
     overlaps
         int64, shape (M_a, M_b, C): points, over all planes, where both predict that class.
+    histogram_a, histogram_b
+        int64, shapes (M_a, C) and (M_b, C): points, over all planes, of each predicted class.
     """
 
     agreements: NDArray[np.int32]
     overlaps: NDArray[np.int64]
+    histogram_a: NDArray[np.int64]
+    histogram_b: NDArray[np.int64]
 
 
 def count_agreements(labels_a: Labels, labels_b: Labels | None, classes: int) -> PairCounts:
@@ -54,6 +58,8 @@ def count_agreements(labels_a: Labels, labels_b: Labels | None, classes: int) ->
     models_a, planes, _ = labels_a.shape
     agreements = np.zeros((planes, models_a, len(other)), np.int32)
     overlaps = np.zeros((models_a, len(other), classes), np.int64)
+    histogram_a = np.zeros((models_a, classes), np.int64)
+    histogram_b = histogram_a if within else np.zeros((len(other), classes), np.int64)
     for plane in range(planes):
         present = np.unique(
             np.concatenate(
@@ -63,19 +69,16 @@ def count_agreements(labels_a: Labels, labels_b: Labels | None, classes: int) ->
                 ]
             )
         )
-        bits_a = _class_bits(np.ascontiguousarray(labels_a[:, plane]), present, classes)
+        bits_a = _class_bits(
+            np.ascontiguousarray(labels_a[:, plane]), present, classes, histogram_a
+        )
         bits_b = (
             bits_a
             if within
-            else _class_bits(np.ascontiguousarray(other[:, plane]), present, classes)
+            else _class_bits(np.ascontiguousarray(other[:, plane]), present, classes, histogram_b)
         )
         _intersect(bits_a, bits_b, present, within, agreements[plane], overlaps)
-    return PairCounts(agreements, overlaps)
-
-
-def class_histograms(labels: Labels, classes: int) -> NDArray[np.int64]:
-    """Points per predicted class, int64, shape (M, C), over all planes of each of M models."""
-    return np.stack([np.bincount(row.ravel(), minlength=classes) for row in labels])
+    return PairCounts(agreements, overlaps, histogram_a, histogram_b)
 
 
 def cohens_kappa(
@@ -139,8 +142,13 @@ def _classes_present(labels: Labels, classes: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _class_bits(labels: Labels, present: NDArray[np.int64], classes: int) -> NDArray[np.uint64]:
-    """Bit k of row [class, model] says whether the model gives point k that class."""
+def _class_bits(
+    labels: Labels, present: NDArray[np.int64], classes: int, histogram: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Bit k of row [class, model] says whether the model gives point k that class.
+
+    Adds the models' points of each class to ``histogram``.
+    """
     models, points = labels.shape
     row_of = np.zeros(classes, np.int64)
     for row, label in enumerate(present):
@@ -148,7 +156,9 @@ def _class_bits(labels: Labels, present: NDArray[np.int64], classes: int) -> NDA
     bits = np.zeros((len(present), models, (points + 63) // 64), np.uint64)
     for model in range(models):
         for point in range(points):
-            row = row_of[labels[model, point]]
+            label = labels[model, point]
+            histogram[model, label] += 1
+            row = row_of[label]
             bits[row, model, point >> 6] |= np.uint64(1) << np.uint64(point & 63)
     return bits
 

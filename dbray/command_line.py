@@ -1,0 +1,67 @@
+"""How a command begins and ends: options from the command line, one line for what is wrong."""
+
+import contextlib
+import io
+import re
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from dbray.errors import UserError
+
+Options = TypeVar("Options")
+
+
+def run_command(options_type: type[Options], command: Callable[[Options], int]) -> None:
+    """Parse the command line, run, and exit: 0 if all is well, 2 after one line on bad input.
+
+    A command that was interrupted exits with 130 and says how to go on.
+    """
+    options = parse(options_type)
+    try:
+        sys.exit(command(options))
+    except UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def parse(options_type: type[Options]) -> Options:
+    """Options from the command line; whatever is wrong with it becomes one line."""
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options_type)
+    except SystemExit as end:
+        if end.code:
+            _fail(_one_line(complaint.getvalue()))
+        raise
+
+
+def open_in_browser(location: str) -> None:
+    """Show a page that lies on this machine."""
+    path = Path(location)
+    if not path.is_file():
+        raise UserError(f"{location}: is not on this machine; fetch it, then open it")
+    webbrowser.open(path.resolve().as_uri())
+
+
+def _one_line(boxed: str) -> str:
+    """What tyro says inside its box, up to the first rule."""
+    inside = [line.strip("│ ") for line in boxed.splitlines() if line.startswith("│")]
+    said = []
+    for line in inside:
+        if set(line) == {"─"}:
+            break
+        said.append(line)
+    return f"{re.sub(' +', ' ', ' '.join(said))} (--help lists the options)"
+
+
+def _fail(line: str) -> None:
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
