@@ -1,6 +1,6 @@
 """What decides a trial's result, as frozen configs with a canonical JSON form and an id.
 
-Seeds are kept apart (METHOD: two random sources): the weights, the data order with its
+Seeds are kept apart: the weights, the data order with its
 augmentation, and the label noise each have their own.
 """
 

@@ -1,4 +1,4 @@
-"""Planes through three images: which images, which frame, which points (METHOD: the plane).
+"""Planes through three images: which images, which frame, which points.
 
 A plane is known by its id alone. The id says the kind (``id // IDS_PER_KIND``) and, with the
 plane seed, decides the three anchors, so a set of planes can grow without changing the first.

@@ -6,7 +6,7 @@ from dbray.config import SizeName, TrainingConfig
 
 MIRROR_CHANGES_MEANING = ("digits", "mnist", "svhn")  # a mirrored digit is no digit
 
-# As published (METHOD: training recipes): SGD, step schedule, 100 epochs. The optimizer study moves
+# As published: SGD, step schedule, 100 epochs. The optimizer study moves
 # the transformer and the mixer away from SGD at 0.1; they take the rate it gives them for Adam.
 PAPER = TrainingConfig()
 PAPER_BY_ARCHITECTURE = {

@@ -27,7 +27,7 @@ class Source:
 
 
 SOURCES = {
-    # The constants of the reference code (METHOD: training recipes).
+    # The constants that the paper's own code uses.
     "cifar10": Source("CIFAR10", ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))),
     "cifar100": Source("CIFAR100"),
     "svhn": Source("SVHN", by_split=True),

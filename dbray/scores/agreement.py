@@ -1,4 +1,4 @@
-"""Agreement of label maps, exact and for all pairs at once (METHOD: reproducibility score).
+"""Agreement of label maps, exact and for all pairs at once.
 
 Each class of each label map becomes a row of bits; the points on which two models both predict
 that class are the set bits of the two rows' conjunction. One pass over the pairs therefore

@@ -1,4 +1,4 @@
-"""Fragmentation: the number of connected decision regions of a label map (METHOD: fragmentation).
+"""Fragmentation: the number of connected decision regions of a label map.
 
 Many planes go through one call of the component labeller: they are stacked with a separating
 row between them, so that no region reaches across two planes.
