@@ -1,7 +1,7 @@
 """What decides a trial's result, as frozen configs with a canonical JSON form and an id.
 
-Seeds are kept apart: the weights, the data order with its
-augmentation, and the label noise each have their own.
+The two sources of randomness have seeds of their own: the initial weights, and the order and
+augmentation of the data.
 """
 
 import hashlib
