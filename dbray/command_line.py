@@ -20,6 +20,8 @@ def run_command(options_type: type[Options], command: Callable[[Options], int]) 
     A command that was interrupted exits with 130 and says how to go on.
     """
     options = parse(options_type)
+    if sys.stderr.isatty():  # the libraries take seconds to load, and silence looks like a hang
+        print("starting ...", file=sys.stderr)  # noqa: T201
     try:
         sys.exit(command(options))
     except UserError as error:

@@ -97,6 +97,8 @@ class Progress:
             f"{self._count('done')} of {len(self.trials)} trials done, "
             f"{self._count('running')} running, {self._count('failed')} failed{guess}"
         )
+        if not self._of_interest():
+            return Text(f"{len(self.trials)} trials are about to start", style="bold")
         table = Table(box=None, padding=(0, 2, 0, 0))
         for name in ("trial", "state", "epoch", "test accuracy"):
             table.add_column(name)
