@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dbray.augmentation import Augment, make_augmentation
 from dbray.config import TrainingConfig
 from dbray.datasets import Dataset
-from dbray.errors import TrialFailedError, UserError
+from dbray.errors import TrialFailedError
 from dbray.optimization import make_optimizer, make_schedule
 
 EVALUATION_BATCH = 512
@@ -84,7 +84,6 @@ def train(
     device: torch.device,
     deterministic: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
-    train_labels: NDArray[np.int64] | None = None,
 ) -> list[EpochRecord]:
     """Train a model in place and leave it in evaluation mode.
 
@@ -99,29 +98,18 @@ def train(
         bit-equal weights without it, too.
     on_epoch
         Called after every epoch.
-    train_labels
-        int64, shape (n,): what to train on in place of the data set's labels, under label noise
-        for example; ``train_accuracy`` is measured against them.
 
     Raises
     ------
     TrialFailedError
         If the loss of an epoch is not finite.
-    UserError
-        If ``train_labels`` are not one a training image.
 
     Notes
     -----
     ``precision`` and ``channels_last`` act on CUDA only: on a CPU lower precision is slower, and
     the channels-last layout is unsafe in some convolutions' backward pass.
     """
-    targets = dataset.train_labels if train_labels is None else train_labels
-    if targets.shape != dataset.train_labels.shape:
-        raise UserError(
-            f"train_labels have shape {targets.shape}, but {dataset.name} has "
-            f"{len(dataset.train_labels)} training images; pass one label an image"
-        )
-    inputs, labels = _on_device(dataset, dataset.train_images, targets, device)
+    inputs, labels = _on_device(dataset, dataset.train_images, dataset.train_labels, device)
     test = _on_device(dataset, dataset.test_images, dataset.test_labels, device)
     order, noise, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
     loop = _make_loop(model, dataset, config, len(labels), noise, device)

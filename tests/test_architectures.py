@@ -42,6 +42,18 @@ def fails(*, input_shape, classes):
     raise ZeroDivisionError
 
 
+def fails_on_a_batch(*, input_shape, classes):
+    class Broken(nn.Module):
+        def forward(self, images):
+            raise ValueError("first line\nsecond line")
+
+    return Broken()
+
+
+def lazy(*, input_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(16), nn.ReLU(), nn.LazyLinear(classes))
+
+
 def build(name, shape=(1, 8, 8), seed=0, **options):
     return build_model(name, input_shape=shape, classes=10, seed=seed, **options)
 
@@ -129,6 +141,15 @@ def test_own_architecture():
     assert parameters(build(f"{__name__}:wide", width=3)) == 65 * 3 + 40
 
 
+def test_own_architecture_with_lazy_layers_is_seeded_and_can_be_trained():
+    path, images = f"{__name__}:lazy", torch.ones(4, 1, 8, 8)
+    first, same, other = build(path), build(path), build(path, seed=1)
+    assert torch.equal(first(images), same(images))
+    assert not torch.equal(first(images), other(images))
+    first(images).sum().backward()
+    assert all(p.grad is not None for p in first.parameters())
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -137,6 +158,7 @@ def test_own_architecture():
         (f"{__name__}:not_a_model", "returned str"),
         (f"{__name__}:wrong_classes", r"shape \(2, 11\)"),
         (f"{__name__}:fails", "ZeroDivisionError"),
+        (f"{__name__}:fails_on_a_batch", "first line second line"),
     ],
 )
 def test_own_architecture_that_does_not_work(path, said):

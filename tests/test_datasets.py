@@ -110,6 +110,16 @@ def test_npz_with_a_damaged_member(tmp_path):
         load_dataset(f"npz:{path}")
 
 
+def test_npz_with_unknown_compression(tmp_path):
+    path = tmp_path / "odd.npz"
+    np.savez(path, **arrays())
+    content = path.read_bytes()
+    method = content.index(b"PK\x01\x02") + 10  # of the first entry in the archive's directory
+    path.write_bytes(content[:method] + b"\x63\x00" + content[method + 2 :])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_dataset(f"npz:{path}")
+
+
 def make_folder(top, sizes=((6, 4),) * 4, splits=("train", "test")):
     for split in splits:
         for label, name in enumerate(("cat", "dog")):

@@ -9,7 +9,7 @@ from torch import nn
 
 from dbray.architectures import build_model
 from dbray.config import TrainingConfig
-from dbray.errors import TrialFailedError, UserError
+from dbray.errors import TrialFailedError
 from dbray.optimization import make_optimizer, make_schedule
 from dbray.training import evaluate, train
 
@@ -115,20 +115,6 @@ def test_every_image_is_seen_once_an_epoch(digits, images, batch_size):
     expected = part.normalise(part.train_images).reshape(images, -1).tolist()
     assert sorted(seen) == sorted(expected)
     assert seen != expected  # and in another order
-
-
-def test_a_model_learns_the_labels_that_are_given_in_place_of_the_data_sets(digits):
-    renamed = (digits.train_labels + 1) % 10
-    config = replace(QUICK, epochs=5, schedule="one_cycle")
-    model, history = trained(digits, config=config, train_labels=renamed)
-    inputs = torch.from_numpy(digits.normalise(digits.test_images))
-    assert history[-1].test_accuracy < 0.1  # against the data set's own test labels
-    assert evaluate(model, inputs, torch.tensor((digits.test_labels + 1) % 10)) > 0.9
-
-
-def test_a_label_is_missing(digits):
-    with pytest.raises(UserError, match=r"shape \(1436,\).* 1437 training images"):
-        trained(digits, train_labels=digits.train_labels[1:])
 
 
 def test_the_last_record_tells_the_accuracy_of_the_model_that_is_returned(digits):

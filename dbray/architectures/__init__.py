@@ -126,7 +126,7 @@ def _import_factory(path: str) -> Callable[..., Any]:
         factory = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise UserError(
-            f"architecture {path}: module {module} cannot be imported ({error}); "
+            f"architecture {path}: module {module} cannot be imported ({_one_line(error)}); "
             "is it installed, or its folder on PYTHONPATH?"
         ) from error
     except AttributeError as error:
@@ -134,6 +134,10 @@ def _import_factory(path: str) -> Callable[..., Any]:
     except Exception as error:  # the user's module is run by importing it
         raise UserError(f"architecture {path}: importing {module} fails: {error!r}") from error
     return factory  # type: ignore[no-any-return]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _build_own(
@@ -152,11 +156,13 @@ def _build_own(
             f"architecture {path}: returned {type(model).__name__}; it must be a torch.nn.Module"
         )
     try:
-        with torch.inference_mode():
+        # Not inference_mode: what a module makes on its first pass is trained later.
+        with torch.no_grad():
             found = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
     except Exception as error:
         raise UserError(
-            f"architecture {path}: fails on a batch of shape {(2, *input_shape)}: {error}"
+            f"architecture {path}: fails on a batch of shape {(2, *input_shape)}: "
+            f"{_one_line(error)}"
         ) from error
     if found != (2, classes):
         raise UserError(

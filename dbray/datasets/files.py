@@ -28,7 +28,8 @@ def load_npz(path: Path) -> Dataset:
     """
     try:
         arrays = _read_arrays(path)
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    # zipfile: RuntimeError for a password, NotImplementedError (one of them) for odd compression
+    except (EOFError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"npz:{path}: cannot be read: {error}") from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
