@@ -10,7 +10,7 @@ from analysis.theme import FAMILY_SCALE, INK, LINE_COLOURS, MUTED
 ROW = 34  # px, a row of a chart with one architecture a row
 WIDE = 560  # px, the plotting area of a chart that stands alone
 
-KIND_TITLES = {"train": "training"}
+PLANES = {"train": "training"}
 MEASURES = {
     "agreement": "agreement",
     "kappa": "chance-corrected agreement (Cohen's kappa)",
@@ -33,7 +33,7 @@ def agreement_matrix(tables: StudyTables) -> alt.TopLevelMixin:
             "agreement:Q", scale=scale, title="agreement", legend=alt.Legend(format=".0%")
         ),
         tooltip=[
-            alt.Tooltip("row:N", title="architecture"),
+            alt.Tooltip("row:N", title="group"),
             alt.Tooltip("column:N", title="with"),
             alt.Tooltip("agreement:Q", format=".3f"),
             alt.Tooltip("interval:N", title="95 % interval"),
@@ -53,10 +53,10 @@ def agreement_matrix(tables: StudyTables) -> alt.TopLevelMixin:
         width=side * len(names),
         height=side * 0.72 * len(names),
         title=alt.TitleParams(
-            "How often do two models agree, by architecture?",
+            "How often do two models agree?",
             subtitle=[
-                "Share of points with the same predicted class. On the diagonal: two seeds of one "
-                "architecture.",
+                "Share of points with the same predicted class. On the diagonal: two distinct "
+                "models of one group.",
                 "Hover over a cell for its interval and the chance-corrected value.",
             ],
         ),
@@ -65,14 +65,13 @@ def agreement_matrix(tables: StudyTables) -> alt.TopLevelMixin:
 
 def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
     """Agreement between seeds of one group with its interval; each pair of trials a faint dot."""
-    inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
-    inside = inside.sort_values("agreement", ascending=False)
+    inside = tables.inside.sort_values("agreement", ascending=False)
     order = list(inside.name_a)
     pairs = tables.pairs[tables.pairs.label_a == tables.pairs.label_b]
     y = alt.Y("name_a:N", sort=order, title=None)
     colour = alt.Color("family:N", scale=alt.Scale(**FAMILY_SCALE), title="family")
     x_scale = alt.Scale(zero=False, nice=True)
-    title = "agreement between two seeds (share of points)"
+    title = "agreement between two models of a group (share of points)"
     bars = (
         alt.Chart(inside)
         .mark_rule(strokeWidth=3)
@@ -86,12 +85,12 @@ def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
             y=y,
             color=colour,
             tooltip=[
-                alt.Tooltip("name_a:N", title="architecture"),
+                alt.Tooltip("name_a:N", title="group"),
                 alt.Tooltip("agreement:Q", format=".3f"),
                 alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
                 alt.Tooltip("high:Q", title="to", format=".3f"),
                 alt.Tooltip("kappa:Q", format=".3f"),
-                alt.Tooltip("pairs:Q", title="pairs of seeds"),
+                alt.Tooltip("pairs:Q", title="pairs of models"),
             ],
         )
     )
@@ -102,8 +101,8 @@ def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
             x=alt.X("agreement:Q", scale=x_scale),
             y=y,
             tooltip=[
-                alt.Tooltip("seed_a:N", title="seed"),
-                alt.Tooltip("seed_b:N", title="with seed"),
+                alt.Tooltip("seed_a:N", title="model"),
+                alt.Tooltip("seed_b:N", title="with"),
                 alt.Tooltip("agreement:Q", format=".3f"),
             ],
         )
@@ -112,8 +111,8 @@ def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
         width=WIDE,
         height=ROW * max(1, len(order)),
         title=alt.TitleParams(
-            "Which architectures come out the same from another seed?",
-            subtitle="Dot: mean over pairs of seeds; bar: 95 % interval; tick: one pair of seeds.",
+            "Which come out the same when trained again?",
+            subtitle="Dot: mean over pairs of models; bar: 95 % interval; tick: one pair.",
         ),
     )
 
@@ -137,7 +136,7 @@ def fragmentation_by_group(tables: StudyTables, kind: str) -> alt.TopLevelMixin:
         tables,
         column="components",
         axis=f"regions a plane (R = {planes['resolution']}, extent {planes['extent']:g})",
-        title=f"Into how many regions do models cut {KIND_TITLES.get(kind, kind)} planes?",
+        title=f"Into how many regions do models cut {PLANES.get(kind, kind)} planes?",
     )
 
 
@@ -145,7 +144,7 @@ def training_curves(tables: StudyTables) -> alt.TopLevelMixin:
     """Test accuracy and training loss over the epochs, one line a trial."""
     colour = alt.Color(
         "group:N",
-        title="architecture",
+        title="group",
         scale=alt.Scale(range=list(LINE_COLOURS)),
         sort=[display_name(label) for label in group_order(tables.trials, tables.groups)],
     )
@@ -156,8 +155,8 @@ def training_curves(tables: StudyTables) -> alt.TopLevelMixin:
         detail="trial_id:N",
         opacity=alt.condition(hover, alt.value(0.9), alt.value(0.12)),
         tooltip=[
-            alt.Tooltip("group:N", title="architecture"),
-            alt.Tooltip("seed:N"),
+            alt.Tooltip("group:N", title="group"),
+            alt.Tooltip("seed:N", title="model"),
             alt.Tooltip("epoch:Q"),
             alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
             alt.Tooltip("test_accuracy:Q", title="test accuracy", format=".3f"),
@@ -187,15 +186,15 @@ def _seeds_chart(
             y=alt.Y("group:N", sort=order, title=None),
             color=alt.Color("family:N", scale=alt.Scale(**FAMILY_SCALE), title="family"),
             tooltip=[
-                alt.Tooltip("group:N", title="architecture"),
-                alt.Tooltip("seed:N"),
+                alt.Tooltip("group:N", title="group"),
+                alt.Tooltip("seed:N", title="model"),
                 alt.Tooltip(f"{column}:Q", title=axis, format=".3f"),
             ],
         )
         .properties(
             width=WIDE,
             height=ROW * max(1, len(order)),
-            title=alt.TitleParams(title, subtitle="One dot a trained model (seed)."),
+            title=alt.TitleParams(title, subtitle="One dot a model."),
         )
     )
     return chart

@@ -1,4 +1,4 @@
-"""The paper's claims about architectures, checked on a study's own intervals.
+"""The paper's claims, checked on a study's own intervals; here those about architectures.
 
 A claim is a list of comparisons "this agreement is above that one". A comparison is *shown* when
 the first interval lies wholly above the second, *reversed* when it lies wholly below, and
@@ -27,6 +27,8 @@ STATEMENTS = {
     "C3": "The wider a WideResNet, the more reproducible it is.",
     "C4": "With residual connections (ResNet, DenseNet) networks are a little more reproducible "
     "than without (VGG).",
+    "C5": "Sharpness-aware minimisation (SAM) gives higher reproducibility than SGD and Adam.",
+    "C6": "A distilled student is closer to its teacher than the same student trained on labels.",
 }
 
 
@@ -40,6 +42,8 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
+        if self.low == self.high:  # a number to compare with, not an estimate
+            return self.name
         return f"{self.name} {self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
@@ -65,7 +69,7 @@ class Comparison:
 class Verdict:
     """What a study says about one claim."""
 
-    claim: str  # its id, C1 to C4
+    claim: str  # its id, C1 to C6
     outcome: Outcome
     reason: str
     comparisons: tuple[Comparison, ...] = ()

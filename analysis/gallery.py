@@ -1,4 +1,4 @@
-"""The gallery of decision regions: architecture by seed, a few planes side by side.
+"""The gallery of decision regions: a row a group of models, a few planes side by side.
 
 Drawn on a canvas of pixels: every picture, mark and word has its place in one layout, so that the
 figure can be saved as a whole and all maps of a plane have the plane's true proportions.
@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.names import display_name
+from analysis.names import KIND_TITLES, NOTHING, class_name, display_name
 from analysis.palette import class_colours
-from analysis.regions import label_map_uri, plotted_rectangle, png_uri, positions_in_picture
-from analysis.tables import Plane, StudyTables, gallery_trials, group_order
+from analysis.pictures import Plane
+from analysis.regions import picture_uri, plotted_rectangle, png_uri, positions_in_picture
+from analysis.tables import StudyTables, gallery_trials, group_order
 from analysis.theme import INK, MUTED
 
 CELL = 98  # px, the longer side of a map
@@ -34,6 +35,7 @@ LEGEND_CLASSES = 30  # more than this, and only the anchors' classes are named
 class Layout:
     """What lies where, in pixels from the upper left corner."""
 
+    confidence: bool = False  # whether colours show it
     width: float = 0.0
     height: float = 0.0
     maps: dict[int, list[dict[str, Any]]] = field(default_factory=dict)  # by plane id
@@ -45,14 +47,19 @@ class Layout:
     classes: set[int] = field(default_factory=set)  # that occur in it
 
 
-def gallery_chart(tables: StudyTables) -> alt.TopLevelMixin:
-    """Label maps of up to three seeds of each architecture on up to three planes."""
+def gallery_chart(
+    tables: StudyTables, planes: Sequence[Plane], *, confidence: bool = False
+) -> alt.TopLevelMixin:
+    """Pictures of up to three trials of each group on a few planes side by side.
+
+    With ``confidence``, colours are paler where the model is less certain.
+    """
     names = list(tables.info["dataset"]["class_names"])
-    layout = gallery_layout(tables)
+    layout = gallery_layout(tables, planes, confidence=confidence)
     x = alt.X("x:Q", scale=alt.Scale(domain=[0, layout.width], nice=False), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[layout.height, 0], nice=False), axis=None)
-    classes = _class_scale(names, layout.classes, _anchor_classes(tables.planes))
-    legend = _class_legend(len(layout.classes) <= LEGEND_CLASSES)
+    classes = _class_scale(names, layout.classes, _anchor_classes(planes))
+    legend = _class_legend(names, layout.classes, _anchor_classes(planes))
     layers = [
         *_map_layers(layout, x, y),
         *_anchor_layers(layout, x, y, alt.Color("class:N", scale=classes, legend=legend)),
@@ -65,26 +72,29 @@ def gallery_chart(tables: StudyTables) -> alt.TopLevelMixin:
         title=alt.TitleParams(
             "What each trained model answers on the same slices through the space of images",
             subtitle=[
-                "Colour: the class the model names at that point. Same row, same architecture, "
-                "trained from different seeds; same slice in a block of columns.",
+                "Colour: the class the model names at that point"
+                + (", paler where it is less certain" if confidence else "")
+                + ". A row: models of one group; a block of columns: one slice.",
             ],
         ),
     )
 
 
-def gallery_layout(tables: StudyTables) -> Layout:
+def gallery_layout(
+    tables: StudyTables, planes: Sequence[Plane], *, confidence: bool = False
+) -> Layout:
     """Place maps, anchors, thumbnails and words."""
-    layout = Layout()
+    layout = Layout(confidence=confidence)
     trials = gallery_trials(tables.trials)
     order = group_order(tables.trials, tables.groups)
     seeds = int(trials.groupby("label").size().max())
     left = float(NAMES)
     extent = tables.info["pictures"]["extent"]
-    layout.sizes = {plane.plane_id: _map_size(plane, extent) for plane in tables.planes}
+    layout.sizes = {plane.plane_id: _map_size(plane, extent) for plane in planes}
     layout.row = max(height for _, height in layout.sizes.values()) + GAP
-    for number, plane in enumerate(tables.planes, start=1):
+    for plane in planes:
         block = max(seeds * (CELL + GAP) - GAP, 3 * SLOT)
-        _place_head(layout, plane, number, left, tables.info)
+        _place_head(layout, plane, left, tables.info)
         _place_maps(layout, plane, left, order, trials, tables)
         left += block + PLANE_GAP
     _place_names(layout, order, tables.groups)
@@ -99,24 +109,22 @@ def _map_size(plane: Plane, extent: float) -> tuple[float, float]:
     return CELL * min(aspect, 1.0), CELL / max(aspect, 1.0)
 
 
-def _place_head(
-    layout: Layout, plane: Plane, number: int, left: float, info: dict[str, Any]
-) -> None:
+def _place_head(layout: Layout, plane: Plane, left: float, info: dict[str, Any]) -> None:
     names = info["dataset"]["class_names"]
-    title = f"Slice {number}: through three {plane.kind} images"
+    title = f"Slice through {KIND_TITLES[plane.kind]}"
     layout.texts.append({"x": left, "y": 8, "text": title, "role": "title"})
     for position, (png, of_class) in enumerate(
         zip(plane.thumbnails, plane.anchor_classes, strict=True)
     ):
         x, y = left + position * SLOT, 24.0
         box = {"x": x, "y": y, "x2": x + THUMB, "y2": y + THUMB}
-        about = {"class": names[of_class], "position": position, "uri": png_uri(png)}
+        name = class_name(names, of_class)
+        about = {"class": name, "position": position, "uri": png_uri(png)}
         layout.thumbnails.append({**box, **about})
         layout.anchors.append({"x": x + THUMB + 11, "y": y + 9, **about})
-        layout.texts.append(
-            {"x": x + THUMB + 5, "y": y + 27, "text": names[of_class], "role": "class"}
-        )
-        layout.classes.add(of_class)
+        layout.texts.append({"x": x + THUMB + 5, "y": y + 27, "text": name, "role": "class"})
+        if of_class >= 0:
+            layout.classes.add(of_class)
 
 
 def _place_maps(
@@ -143,7 +151,8 @@ def _place_map(
     trial: Any,  # noqa: ANN401 - a row of the trials' frame
     tables: StudyTables,
 ) -> None:
-    label_map = tables.pictures[trial.trial_id, plane.plane_id]
+    picture = tables.pictures[trial.trial_id, plane.plane_id]
+    label_map = picture.labels
     names, (width, height) = tables.info["dataset"]["class_names"], layout.sizes[plane.plane_id]
     found, counts = _unique(label_map)
     layout.classes.update(found)
@@ -152,9 +161,9 @@ def _place_map(
         {
             "x": corner[0],
             "y": corner[1],
-            "uri": label_map_uri(label_map, len(names)),
-            "architecture": trial.group,
-            "seed": trial.seed,
+            "uri": picture_uri(picture, len(names), confidence=layout.confidence),
+            "group": trial.group,
+            "model": trial.seed,
             "accuracy": trial.test_accuracy,
             "largest": f"{names[largest[1]]} ({largest[0] / label_map.size:.0%})",
         }
@@ -166,7 +175,7 @@ def _place_map(
             {
                 "x": corner[0] + right * width,
                 "y": corner[1] + down * height,
-                "class": names[plane.anchor_classes[position]],
+                "class": class_name(names, plane.anchor_classes[position]),
                 "position": position,
             }
         )
@@ -182,8 +191,7 @@ def _columns_named(layout: Layout, plane_id: int) -> int:
 
 
 def _name_column(layout: Layout, plane_id: int, x: float, seed: str) -> None:
-    text = f"seed {seed}"
-    layout.texts.append({"x": x, "y": HEAD + 11, "text": text, "role": "seed", "plane": plane_id})
+    layout.texts.append({"x": x, "y": HEAD + 11, "text": seed, "role": "seed", "plane": plane_id})
 
 
 def _place_names(layout: Layout, order: Sequence[str], groups: pd.DataFrame) -> None:
@@ -197,21 +205,26 @@ def _place_names(layout: Layout, order: Sequence[str], groups: pd.DataFrame) -> 
 
 
 def _anchor_classes(planes: Sequence[Plane]) -> set[int]:
-    return {of_class for plane in planes for of_class in plane.anchor_classes}
+    return {c for plane in planes for c in plane.anchor_classes if c >= 0}
 
 
 def _class_scale(names: list[str], present: set[int], anchors: set[int]) -> alt.Scale:
     colours = class_colours(len(names))
     shown = sorted(present if len(present) <= LEGEND_CLASSES else anchors)
-    return alt.Scale(domain=[names[c] for c in shown], range=[colours[c] for c in shown])
+    return alt.Scale(
+        domain=[*(names[c] for c in shown), NOTHING], range=[*(colours[c] for c in shown), MUTED]
+    )
 
 
-def _class_legend(complete: bool) -> alt.Legend:
+def _class_legend(names: list[str], present: set[int], anchors: set[int]) -> alt.Legend:
+    complete = len(present) <= LEGEND_CLASSES
+    shown = sorted(present if complete else anchors)
     return alt.Legend(
         title="class" if complete else "class (of the three images only)",
         orient="top",
         direction="horizontal",
         columns=10,
+        values=[names[c] for c in shown],
         symbolType="square",
         symbolSize=160,
         symbolStrokeWidth=0,
@@ -221,8 +234,8 @@ def _class_legend(complete: bool) -> alt.Legend:
 
 def _map_layers(layout: Layout, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     tooltip = [
-        alt.Tooltip("architecture:N"),
-        alt.Tooltip("seed:N"),
+        alt.Tooltip("group:N"),
+        alt.Tooltip("model:N"),
         alt.Tooltip("accuracy:Q", title="test accuracy", format=".3f"),
         alt.Tooltip("largest:N", title="largest class"),
     ]
@@ -267,7 +280,7 @@ def _text_layers(layout: Layout, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     styles: dict[str, dict[str, Any]] = {
         "title": {"fontSize": 12.5, "fontWeight": 600, "color": INK},
         "class": {"fontSize": 11.5, "color": INK, "limit": SLOT - THUMB - 8},
-        "seed": {"fontSize": 11, "color": MUTED},
+        "seed": {"fontSize": 11, "color": MUTED, "limit": CELL},
         "name": {"fontSize": 13, "fontWeight": 600, "color": INK, "limit": NAMES - 8},
         "note": {"fontSize": 11, "color": MUTED},
     }

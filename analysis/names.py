@@ -1,5 +1,6 @@
 """What groups of trials are called on the page, and which family they belong to."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 Family = Literal["convolutional", "other", "unclassified"]
@@ -22,6 +23,24 @@ FAMILY_TITLES: dict[Family, str] = {
     "other": "fully connected, ViT, Mixer",
     "unclassified": "in neither family",
 }
+
+KIND_TITLES = {
+    "test": "three test images",
+    "train": "three training images",
+    "uniform": "three images of uniform noise",
+    "shuffled": "three test images with their pixels shuffled",
+    "mixed": "a test image and two with their pixels shuffled",
+    "gaussian": "a test image and two noisy copies of it",
+    "rotated": "a test image and its turns by 90 and 180 degrees",
+    "adversarial": "a test image and two perturbations of it against one model",
+    "chosen": "three chosen test images",
+}  # what planes of a kind go through
+NOTHING = "no image"  # class of an anchor that shows nothing
+
+
+def class_name(names: Sequence[str], of_class: int) -> str:
+    """Name of an anchor's class."""
+    return names[of_class] if of_class >= 0 else NOTHING
 
 
 def split_label(label: str) -> tuple[str, int]:

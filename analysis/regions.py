@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analysis.palette import class_colours_rgb
+from analysis.pictures import Picture
+
+LARGEST_ON_PAGE = 200  # points a side; a gallery shows about a hundred
+PALEST = 0.2  # share of its colour that the least certain point keeps
 
 
 @dataclass(frozen=True)
@@ -66,16 +70,20 @@ def positions_in_picture(
     return np.stack([inside[:, 0], 1.0 - inside[:, 1]], axis=1)
 
 
-def label_map_image(label_map: NDArray[np.unsignedinteger], classes: int) -> Image.Image:
-    """A label map as a picture, e1 to the right and e2 upward.
+def picture_image(picture: Picture, classes: int, *, confidence: bool = False) -> Image.Image:
+    """A picture in the classes' colours, e1 to the right and e2 upward.
 
-    Parameters
-    ----------
-    label_map
-        Labels below C, shape (R, R), first axis along e1.
+    With ``confidence`` (where the picture has it) colours fade towards white from certainty down
+    to the least that an arg-max can have, 1/C.
     """
-    rows = label_map.T[::-1]
     colours = class_colours_rgb(classes)
+    rows = picture.labels.T[::-1]
+    if confidence and picture.confidence is not None:
+        certainty = (picture.confidence.T[::-1, :, None] / 255 - 1 / classes) / max(
+            1 - 1 / classes, 1e-9
+        )
+        share = PALEST + (1 - PALEST) * np.clip(certainty, 0, 1)
+        return Image.fromarray(np.rint(255 + share * (colours[rows] - 255.0)).astype(np.uint8))
     if classes > 256:  # more than a PNG's palette holds
         return Image.fromarray(colours[rows])
     image = Image.fromarray(np.ascontiguousarray(rows, np.uint8), mode=None)
@@ -83,10 +91,14 @@ def label_map_image(label_map: NDArray[np.unsignedinteger], classes: int) -> Ima
     return image
 
 
-def label_map_uri(label_map: NDArray[np.unsignedinteger], classes: int) -> str:
-    """A label map as a PNG in a data URI (some kilobytes at R = 100)."""
+def picture_uri(picture: Picture, classes: int, *, confidence: bool = False) -> str:
+    """A picture as a PNG in a data URI, thinned to what a page can show (some kilobytes)."""
+    step = -(-len(picture.labels) // LARGEST_ON_PAGE)
+    part = (slice(step // 2, None, step),) * 2
+    shade = None if picture.confidence is None else picture.confidence[part]
+    image = picture_image(Picture(picture.labels[part], shade), classes, confidence=confidence)
     buffer = io.BytesIO()
-    label_map_image(label_map, classes).save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True)
     return png_uri(buffer.getvalue())
 
 

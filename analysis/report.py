@@ -11,18 +11,23 @@ from analysis.charts import (
     training_curves,
     within_agreement,
 )
-from analysis.claims import check_claims
+from analysis.claims import Verdict, check_claims
+from analysis.distillation import check_distillation, distillation_section
 from analysis.gallery import gallery_chart
 from analysis.names import display_name
+from analysis.off_manifold import off_manifold_section
+from analysis.optimizers import check_optimizers, optimizer_section
 from analysis.page import Figure, Section, Table, render_page
+from analysis.similarity import similarity_section
 from analysis.tables import SEEDS_SHOWN, StudyTables, load_tables
+from dbray.config import TrialConfig
 from dbray.store import Study
 
 REPORT = "report/index.html"
 
 
-def build_report(study: Study) -> bytes:
-    """HTML page of a scored study.
+def build_report(study: Study, *, confidence: bool = False) -> bytes:
+    """HTML page of a scored study; with ``confidence``, pictures are shaded by it.
 
     Raises
     ------
@@ -31,25 +36,29 @@ def build_report(study: Study) -> bytes:
     """
     tables = load_tables(study)
     sections = [
-        _regions(tables),
+        _regions(tables, confidence=confidence),
         _agreement(tables),
+        optimizer_section(tables),
+        distillation_section(tables),
         _claims(tables),
         _accuracy(tables),
+        similarity_section(tables),
+        off_manifold_section(tables, confidence=confidence),
         _training(tables),
         _provenance(tables, study),
     ]
-    return render_page(tables.info["title"], _lead(tables), sections)
+    there = [section for section in sections if section]
+    return render_page(tables.info["title"], _lead(tables), there)
 
 
-def write_report(study: Study) -> str:
+def write_report(study: Study, *, confidence: bool = False) -> str:
     """Write the page into the study and say where it is."""
-    study.write_bytes(REPORT, build_report(study))
+    study.write_bytes(REPORT, build_report(study, confidence=confidence))
     return f"{study.location}/{REPORT}"
 
 
 def _lead(tables: StudyTables) -> list[str]:
-    inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
-    inside = inside.sort_values("agreement")
+    inside = tables.inside.sort_values("agreement")
     data, planes = tables.info["dataset"], tables.info["planes"]
     explained = (
         "Train a network twice from different random seeds and you get two classifiers that may "
@@ -59,10 +68,10 @@ def _lead(tables: StudyTables) -> list[str]:
         f"of the slice, and compares the answers, on {planes['counts'].get('test', 0)} such slices."
     )
     if not len(inside):
-        return ["No architecture has two finished trials, so none can be compared.", explained]
+        return ["No group has two finished trials, so none can be compared.", explained]
     least, most = inside.iloc[0], inside.iloc[-1]
     finding = (
-        f"Two {most.name_a} models from different seeds agree on {most.agreement:.1%} of points "
+        f"Two {most.name_a} models agree on {most.agreement:.1%} of points "
         f"(95 % interval {most.low:.1%} to {most.high:.1%})"
     )
     if len(inside) > 1:
@@ -73,22 +82,30 @@ def _lead(tables: StudyTables) -> list[str]:
     return [f"{finding}.", explained]
 
 
-def _regions(tables: StudyTables) -> Section:
+def _regions(tables: StudyTables, *, confidence: bool) -> Section:
     prose = [
         "Each small picture is one model's view of one slice. If training were perfectly "
         "reproducible, the pictures of a row would be the same. The three marks are the images "
         "that span the slice, shown above it; their frames have the colour of their class."
     ]
     if int(tables.trials.groupby("label").size().max()) > SEEDS_SHOWN:
-        prose.append(f"Only the first {SEEDS_SHOWN} seeds of each architecture are shown.")
-    if not tables.planes:
+        prose.append(f"Only the first {SEEDS_SHOWN} models of each group are shown.")
+    planes = [plane for plane in tables.planes if not plane.apart]
+    if not planes:
         return Section("Decision regions", ["This study was run without pictures."])
     pictures = tables.info["pictures"]
     prose.append(
         f"The pictures have {pictures['resolution']} x {pictures['resolution']} points and reach "
         f"past the three images by {pictures['extent']:.0%} of the slice's side."
     )
-    return Section("Decision regions", prose, [Figure("decision-regions", gallery_chart(tables))])
+    figures = [
+        Figure(
+            "decision-regions" + (f"-{at // 3 + 1}" if at else ""),
+            gallery_chart(tables, planes[at : at + 3], confidence=confidence),
+        )
+        for at in range(0, len(planes), 3)
+    ]
+    return Section("Decision regions", prose, figures)
 
 
 def _agreement(tables: StudyTables) -> Section:
@@ -111,7 +128,7 @@ def _agreement(tables: StudyTables) -> Section:
 
 def _measures(tables: StudyTables) -> Table:
     """Agreement between seeds by all three measures."""
-    inside = tables.groups[tables.groups.group_a == tables.groups.group_b]
+    inside = tables.inside
     rows = [
         [
             str(row.name_a),
@@ -122,10 +139,19 @@ def _measures(tables: StudyTables) -> Table:
         ]
         for row in inside.sort_values("agreement", ascending=False).itertuples()
     ]
-    return Table(["architecture", *MEASURES.values(), "pairs of seeds"], rows)
+    return Table(["group", *MEASURES.values(), "pairs of models"], rows)
 
 
-def _claims(tables: StudyTables) -> Section:
+def _claims(tables: StudyTables) -> Section | None:
+    checks: list[Verdict] = []
+    if tables.info["group_by"] == ["architecture"]:
+        checks += check_claims(tables.groups)
+    if tables.info["group_by"] == ["architecture", "training.optimizer"]:
+        checks.append(check_optimizers(tables))
+    if "distillation" in tables.info["group_by"]:
+        checks.append(check_distillation(tables))
+    if not checks:
+        return None
     verdicts = [
         {
             "claim": verdict.claim,
@@ -133,7 +159,7 @@ def _claims(tables: StudyTables) -> Section:
             "statement": verdict.statement,
             "reason": f"{verdict.reason} {verdict.missing}".strip(),
         }
-        for verdict in check_claims(tables.groups)
+        for verdict in checks
     ]
     prose = [
         "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks, held against "
@@ -144,7 +170,7 @@ def _claims(tables: StudyTables) -> Section:
 
 
 def _accuracy(tables: StudyTables) -> Section:
-    kinds = sorted(tables.fragmentation.kind.unique(), reverse=True)
+    kinds = [kind for kind in ("train", "test") if kind in set(tables.fragmentation.kind)]
     charts = [
         Figure(f"fragmentation-{kind}", fragmentation_by_group(tables, kind)) for kind in kinds
     ]
@@ -157,8 +183,10 @@ def _accuracy(tables: StudyTables) -> Section:
     return Section("Accuracy and fragmentation", prose, [accuracy, *charts])
 
 
-def _training(tables: StudyTables) -> Section:
-    prose = ["One line a trained model. Hover over a line to see its architecture alone."]
+def _training(tables: StudyTables) -> Section | None:
+    if not len(tables.history):
+        return None
+    prose = ["One line a trained model. Hover over a line to see its group alone."]
     return Section("Training", prose, [Figure("training-curves", training_curves(tables))])
 
 
@@ -173,8 +201,7 @@ def _provenance(tables: StudyTables, study: Study) -> Section:
         ["versions", ", ".join(f"{name} {value}" for name, value in info["versions"].items())],
         ["finished trials", str(len(tables.trials))],
         ["failed trials", _failures(tables)],
-        ["training", f"{tables.trials.train_seconds.sum():.0f} s of all trials' own time"],
-        ["labelling", f"{tables.trials.label_seconds.sum():.0f} s of all trials' own time"],
+        *_durations(tables),
     ]
     prose = ["Trials that failed or whose files are damaged are left out of every score."]
     return Section(
@@ -188,17 +215,27 @@ def _provenance(tables: StudyTables, study: Study) -> Section:
     )
 
 
+def _durations(tables: StudyTables) -> list[list[str]]:
+    steps = {"train_seconds": "training", "label_seconds": "labelling"}
+    return [
+        [name, f"{tables.trials[column].sum():.0f} s of all trials' own time"]
+        for column, name in steps.items()
+        if column in tables.trials
+    ]
+
+
 _RECIPE = ("optimizer", "learning_rate", "schedule", "epochs", "batch_size", "weight_decay")
-_RECIPE_COLUMNS = ["architecture", "parameters", "seeds", *(n.replace("_", " ") for n in _RECIPE)]
+_RECIPE_COLUMNS = ["group", "parameters", "models", *(n.replace("_", " ") for n in _RECIPE)]
 
 
 def _recipes(tables: StudyTables) -> list[list[str]]:
     rows = []
     for label, trials in tables.trials.groupby("label", sort=False):
-        training = tables.configs[trials.trial_id.iloc[0]]["training"]
-        values = [str(training[name]) for name in _RECIPE]
-        seeds = ", ".join(trials.seed)
-        rows.append([display_name(str(label)), f"{trials.parameters.iloc[0]:,}", seeds, *values])
+        config = tables.configs[trials.trial_id.iloc[0]]
+        training = config.training if isinstance(config, TrialConfig) else None
+        values = [str(getattr(training, name, "")) for name in _RECIPE]
+        members = ", ".join(trials.seed)
+        rows.append([display_name(str(label)), f"{trials.parameters.iloc[0]:,}", members, *values])
     return rows
 
 
@@ -229,8 +266,7 @@ def _planes_text(info: dict[str, Any]) -> str:
 
 def _failures(tables: StudyTables) -> str:
     lines = [
-        f"{display_name(trial.config['architecture'])}, seed {trial.config['weights_seed']}: "
-        f"{trial.reason}"
+        f"{display_name(trial.config.name)}, {trial.config.member}: {trial.reason}"
         for trial in tables.failed
     ]
     return "; ".join([*lines, *tables.damaged.values()]) or "none"

@@ -5,40 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from analysis.names import FAMILY_TITLES, display_name, family
-from dbray.config import group_label
+from analysis.pictures import Picture, Plane, gallery_planes, read_pictures
+from dbray.config import AnyConfig, TrialConfig, group_label
 from dbray.errors import UserError
 from dbray.store import CommittedTrial, FailedTrial, Study
-from dbray.store.schemas import label_maps_from_table
+from dbray.store.schemas import HISTORY
 
 SCORED_KIND = "test"  # reproducibility is defined on planes through test images
 SEEDS_SHOWN = 3  # an architecture, in the gallery
-PLANES_SHOWN = 3  # in the gallery
 MAX_CURVE_ROWS = 4500  # in a figure; Altair refuses more than 5000
-
-
-@dataclass(frozen=True)
-class Plane:
-    """One plane of the gallery.
-
-    Attributes
-    ----------
-    coordinates
-        (alpha, beta) of the anchors, float64, shape (3, 2).
-    thumbnails
-        The anchors' raw images as PNG bytes, in order.
-    """
-
-    plane_id: int
-    kind: str
-    anchor_classes: tuple[int, ...]
-    coordinates: NDArray[np.float64]
-    thumbnails: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -51,11 +30,17 @@ class StudyTables:
         ``study.json`` with the invocations.
     trials
         One row a committed trial: ``trial_id``, ``label`` (its group), ``group`` (the same for
-        people), ``family``, ``seed`` and the metrics.
+        people), ``family``, ``seed`` (what tells it from others of its group) and the metrics.
     configs
-        Config of each committed trial as stored, by id.
+        Config of each committed trial, by id.
     groups, pairs
         ``agreement_by_group`` and ``agreement`` on test planes; pairs with the group of each.
+    groups_by_kind
+        ``agreement_by_group`` on all kinds of planes.
+    similarity
+        Pairs of trials on the test images, with the group of each and their plane agreement.
+    distillation
+        Students and teachers, as scored.
     fragmentation
         Mean number of regions a plane: one row a trial and kind of planes.
     history
@@ -63,20 +48,28 @@ class StudyTables:
     planes
         Planes of the gallery.
     pictures
-        Label maps of the gallery by (trial id, plane id), shape (R, R).
+        The gallery's pictures by (trial id, plane id).
     """
 
     info: dict[str, Any]
     trials: pd.DataFrame
-    configs: dict[str, dict[str, Any]]
+    configs: dict[str, AnyConfig]
     failed: list[FailedTrial]
     damaged: dict[str, str]
     groups: pd.DataFrame
+    groups_by_kind: pd.DataFrame
     pairs: pd.DataFrame
+    similarity: pd.DataFrame
+    distillation: pd.DataFrame
     fragmentation: pd.DataFrame
     history: pd.DataFrame
     planes: list[Plane]
-    pictures: dict[tuple[str, int], NDArray[Any]]
+    pictures: dict[tuple[str, int], Picture]
+
+    @property
+    def inside(self) -> pd.DataFrame:
+        """Rows of ``groups`` that are agreement within a group."""
+        return self.groups[self.groups.group_a == self.groups.group_b]
 
 
 def load_tables(study: Study) -> StudyTables:
@@ -91,21 +84,33 @@ def load_tables(study: Study) -> StudyTables:
     if not inventory.committed:
         raise UserError(f"{study.location}: no finished trial to report on; run the sweep first")
     trials = trials_frame(inventory.committed, info["group_by"])
-    planes = _gallery_planes(study, info["pictures"]["plane_ids"][:PLANES_SHOWN])
+    planes = gallery_planes(study)
     shown = set(gallery_trials(trials).trial_id)
+    by_group = named_groups(_scores(study, "agreement_by_group"))
+    pairs = pairs_frame(_scores(study, "agreement"), trials)
     return StudyTables(
         info=info,
         trials=trials,
         configs={trial.trial_id: trial.config for trial in inventory.committed},
         failed=inventory.failed,
         damaged=inventory.damaged,
-        groups=groups_frame(_scores(study, "agreement_by_group")),
-        pairs=pairs_frame(_scores(study, "agreement"), trials),
+        groups=by_group[by_group.kind == SCORED_KIND].reset_index(drop=True),
+        groups_by_kind=by_group,
+        pairs=pairs,
+        similarity=similarity_frame(_scores(study, "similarity"), pairs),
+        distillation=_scores(study, "distillation"),
         fragmentation=fragmentation_frame(_scores(study, "fragmentation"), trials),
         history=history_frame(_histories(study, inventory.committed), trials),
         planes=planes,
-        pictures=_pictures(study, [t for t in inventory.committed if t.trial_id in shown], planes),
+        pictures=read_pictures(
+            study, [t for t in inventory.committed if t.trial_id in shown], planes
+        ),
     )
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def trials_frame(trials: Sequence[CommittedTrial], group_by: Sequence[str]) -> pd.DataFrame:
@@ -113,15 +118,14 @@ def trials_frame(trials: Sequence[CommittedTrial], group_by: Sequence[str]) -> p
     rows = [
         {
             "trial_id": trial.trial_id,
-            "seed": _seed_name(trial.config),
-            "weights_seed": trial.config["weights_seed"],
-            "data_seed": trial.config["data_seed"],
+            "seed": trial.config.member,
+            **_seeds(trial.config),
             **trial.metrics,
             **_group_columns(group_label(trial.config, group_by)),
         }
         for trial in trials
     ]
-    by = ["family", "label", "weights_seed", "data_seed", "trial_id"]
+    by = ["family", "label", "weights_seed", "data_seed", "seed", "trial_id"]
     return pd.DataFrame(rows).sort_values(by, ignore_index=True)
 
 
@@ -130,14 +134,20 @@ def gallery_trials(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[trials.groupby("label").cumcount() < SEEDS_SHOWN]
 
 
-def groups_frame(by_group: pd.DataFrame) -> pd.DataFrame:
-    """Agreement by group on test planes with names for people."""
-    found = by_group[by_group.kind == SCORED_KIND].reset_index(drop=True)
-    return found.assign(
-        name_a=found.group_a.map(display_name),
-        name_b=found.group_b.map(display_name),
-        family=found.group_a.map(lambda label: FAMILY_TITLES[family(label)]),
+def named_groups(by_group: pd.DataFrame) -> pd.DataFrame:
+    """Agreement by group with names for people."""
+    return by_group.assign(
+        name_a=by_group.group_a.map(display_name),
+        name_b=by_group.group_b.map(display_name),
+        family=by_group.group_a.map(lambda label: FAMILY_TITLES[family(label)]),
     )
+
+
+def similarity_frame(similarity: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of trials on the test images beside their agreement on planes."""
+    columns = ["agreement", "label_a", "label_b", "group_a", "group_b", "seed_a", "seed_b"]
+    about = pairs[["trial_a", "trial_b", *columns]]
+    return similarity.merge(about, on=["trial_a", "trial_b"])
 
 
 def pairs_frame(agreement: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -182,9 +192,10 @@ def _group_columns(label: str) -> dict[str, str]:
     return {"label": label, "group": display_name(label), "family": kind}
 
 
-def _seed_name(config: dict[str, Any]) -> str:
-    weights, data = config["weights_seed"], config["data_seed"]
-    return str(weights) if weights == data else f"{weights}, data {data}"
+def _seeds(config: AnyConfig) -> dict[str, int]:
+    if isinstance(config, TrialConfig):
+        return {"weights_seed": config.weights_seed, "data_seed": config.data_seed}
+    return {"weights_seed": 0, "data_seed": 0}
 
 
 def _scores(study: Study, name: str) -> pd.DataFrame:
@@ -200,44 +211,15 @@ def _scores(study: Study, name: str) -> pd.DataFrame:
 
 
 def _histories(study: Study, trials: Sequence[CommittedTrial]) -> pd.DataFrame:
-    frames = [_trial_table(study, t, "history.parquet").assign(trial_id=t.trial_id) for t in trials]
-    return pd.concat(frames, ignore_index=True)
+    frames = [
+        _trial_table(study, t, "history.parquet").assign(trial_id=t.trial_id)
+        for t in trials
+        if "history.parquet" in t.files
+    ]
+    empty = HISTORY.empty_table().to_pandas().assign(trial_id="")
+    return pd.concat(frames, ignore_index=True) if frames else empty
 
 
 def _trial_table(study: Study, trial: CommittedTrial, name: str) -> pd.DataFrame:
     frame: pd.DataFrame = pq.read_table(io.BytesIO(study.read_file(trial, name))).to_pandas()
     return frame
-
-
-def _gallery_planes(study: Study, plane_ids: Sequence[int]) -> list[Plane]:
-    if not plane_ids:
-        return []
-    planes = study.read_table("planes.parquet").to_pandas().set_index("plane_id")
-    anchors = study.read_table("anchors.parquet").to_pandas().sort_values("position")
-    pictures = anchors.groupby("plane_id").png.agg(tuple)
-    return [
-        Plane(
-            plane_id=plane_id,
-            kind=str(planes.kind[plane_id]),
-            anchor_classes=tuple(map(int, planes.anchor_classes[plane_id])),
-            coordinates=np.asarray(planes.coordinates[plane_id], np.float64).reshape(3, 2),
-            thumbnails=pictures[plane_id],
-        )
-        for plane_id in plane_ids
-    ]
-
-
-def _pictures(
-    study: Study, trials: Sequence[CommittedTrial], planes: Sequence[Plane]
-) -> dict[tuple[str, int], NDArray[Any]]:
-    """Label maps of the gallery; a trial may keep its pictures in several files."""
-    wanted = {plane.plane_id for plane in planes}
-    found: dict[tuple[str, int], NDArray[Any]] = {}
-    for trial in trials:
-        for name in sorted(n for n in trial.files if n.startswith("pictures")):
-            table = pq.read_table(io.BytesIO(study.read_file(trial, name)))
-            ids = table["plane_id"].to_pylist()
-            for plane_id, label_map in zip(ids, label_maps_from_table(table), strict=True):
-                if plane_id in wanted:
-                    found[trial.trial_id, plane_id] = label_map
-    return found

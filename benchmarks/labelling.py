@@ -4,10 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.__main__ import Result, best_of
+from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.datasets import load_dataset
 from dbray.labelling import BATCH_ON_CPU, label_planes
-from dbray.planes import Frame, anchor_inputs, draw_planes, plane_frame, plane_ids_of
+from dbray.plane_kinds import plane_ids_of
+from dbray.planes import Frame, plane_frame
 
 PLANES, RESOLUTION, EXTENT = 4, 50, 0.1
 
@@ -16,8 +18,7 @@ def run() -> list[Result]:
     """Time the small models on digits, and ResNet18(4) on 32 x 32 x 3 noise."""
     torch.set_num_threads(1)
     dataset = load_dataset("digits")
-    planes = draw_planes(dataset, plane_ids_of("test", PLANES), 0)
-    frames = [plane_frame(anchor_inputs(dataset, planes, i)) for i in range(PLANES)]
+    frames = list(frames_of(dataset, plane_ids_of("test", PLANES), PlaneSource()))
     noise = torch.randn(PLANES, 3, 3072, generator=torch.Generator().manual_seed(0))
     large = [plane_frame(anchors.numpy()) for anchors in noise]
     names = ["mlp", "fcnet", "vgg", "resnet", "densenet", "wideresnet", "vit"]

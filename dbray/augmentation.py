@@ -1,4 +1,4 @@
-"""Random crops and flips of whole batches, where the images are."""
+"""Random crops, flips and mixtures of whole batches, where the images are."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 Augment = Callable[[Tensor], Tensor]
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def make_augmentation(
@@ -31,6 +32,31 @@ def make_augmentation(
         return _random_flip(images, generator) if flip else images
 
     return augment
+
+
+def make_mix(mixup: float, cutmix: float, classes: int) -> Mix:
+    """MixUp and CutMix of batches: (images, labels) to (images, targets).
+
+    With both, each batch gets one of them, by a fair coin. They draw from torch's global
+    generator. Labels (B,) become class probabilities (B, C); with neither, nothing changes.
+
+    Parameters
+    ----------
+    mixup, cutmix
+        Parameter of the Beta distribution that the mixing share is drawn from; 0 turns it off.
+
+    References
+    ----------
+    Zhang et al., mixup, ICLR 2018; Yun et al., CutMix, ICCV 2019.
+    """
+    if not (mixup or cutmix):
+        return lambda images, labels: (images, labels)
+    from torchvision.transforms import v2
+
+    kinds = [(v2.MixUp, mixup), (v2.CutMix, cutmix)]
+    chosen = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+    mix: Mix = v2.RandomChoice(chosen)
+    return mix
 
 
 def _random_crop(

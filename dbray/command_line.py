@@ -5,21 +5,32 @@ import io
 import re
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from dbray.errors import UserError
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound=Any)
 
 
-def run_command(options_type: type[Options], command: Callable[[Options], int]) -> None:
+def run_command(
+    options_type: type[Options],
+    command: Callable[[Options], int],
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Parse the command line, run, and exit: 0 if all is well, 2 after one line on bad input.
 
     A command that was interrupted exits with 130 and says how to go on.
+
+    Parameters
+    ----------
+    presets
+        What each choice of the option ``--preset`` changes in the other options' defaults.
     """
-    options = parse(options_type)
+    options = parse(options_type, presets or {})
     if sys.stderr.isatty():  # the libraries take seconds to load, and silence looks like a hang
         print("starting ...", file=sys.stderr)  # noqa: T201
     try:
@@ -31,14 +42,21 @@ def run_command(options_type: type[Options], command: Callable[[Options], int]) 
         sys.exit(130)
 
 
-def parse(options_type: type[Options]) -> Options:
+def parse(
+    options_type: type[Options], presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> Options:
     """Options from the command line; whatever is wrong with it becomes one line."""
     import tyro
 
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options_type)
+            options = tyro.cli(options_type)
+            preset = presets.get(getattr(options, "preset", ""))
+            if not preset:
+                return options
+            changed: Options = replace(options_type(), preset=options.preset, **preset)
+            return tyro.cli(options_type, default=changed)
     except SystemExit as end:
         if end.code:
             _fail(_one_line(complaint.getvalue()))

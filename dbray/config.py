@@ -1,19 +1,23 @@
 """What decides a trial's result, as frozen configs with a canonical JSON form and an id.
 
 The two sources of randomness have seeds of their own: the initial weights, and the order and
-augmentation of the data.
+augmentation of the data. A field that was added after studies had been made (``LATER``) is left
+out of the JSON at its default, so that the trials of those studies keep their ids.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-OptimizerName = Literal["sgd", "adam", "adamw"]
+OptimizerName = Literal["sgd", "adam", "adamw", "sam"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 PrecisionName = Literal["float32", "bfloat16", "float16"]
 SizeName = Literal["small", "paper"]
+DistillationLoss = Literal["kl", "hard", "mse"]
+
+LATER = {"later": True}
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,31 @@ class TrainingConfig:
 
     epochs: int = 100  # passes over the training set
     batch_size: int = 128  # images a step
-    optimizer: OptimizerName = "sgd"  # update rule
+    optimizer: OptimizerName = "sgd"  # update rule; sam perturbs the weights and steps by sgd
     learning_rate: float = 0.1  # peak learning rate
-    momentum: float = 0.9  # of sgd; unused by adam and adamw
+    momentum: float = 0.9  # of sgd and sam; unused by adam and adamw
     weight_decay: float = 5e-4  # L2 penalty (sgd, adam) or decoupled decay (adamw)
     schedule: ScheduleName = "step"  # learning rate over time
     crop_padding: int = 4  # pixels of zero padding before a random crop; 0 turns it off
     flip: bool = True  # mirror half of the images left to right
     precision: PrecisionName = "float32"  # arithmetic of the forward pass on a GPU
     channels_last: bool = False  # memory layout; used on CUDA only
+    sam_radius: float = field(default=0.05, metadata=LATER)  # of sam: length of the perturbation
+    mixup: float = field(default=0.0, metadata=LATER)  # Beta parameter of MixUp; 0 turns it off
+    cutmix: float = field(default=0.0, metadata=LATER)  # likewise of CutMix; both: one a batch
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """A student's teacher and what of it the student learns; labels are not used."""
+
+    teacher: str  # trial id
+    teacher_architecture: str  # the teacher's, as NAME or NAME@WIDTH
+    loss: DistillationLoss = "kl"  # softened outputs, the teacher's arg-max, or its logits
+    temperature: float = 4.0  # softens both outputs under kl
+
+    def __str__(self) -> str:
+        return f"{self.loss} from {self.teacher_architecture}"
 
 
 @dataclass(frozen=True)
@@ -45,11 +65,76 @@ class TrialConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     weights_seed: int = 0  # initialisation and dropout
     data_seed: int = 0  # order of the images and their augmentation
+    distillation: DistillationConfig | None = field(default=None, metadata=LATER)
 
     @property
     def trial_id(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()[:12]
+        return _digest(self)
+
+    @property
+    def name(self) -> str:
+        """Architecture, with its width if that is not the usual one, and what it learns from."""
+        taught = f" ({self.distillation})" if self.distillation else ""
+        return architecture_name(self.architecture, self.width) + taught
+
+    @property
+    def member(self) -> str:
+        """What tells it from others of its group: the seeds."""
+        if self.weights_seed == self.data_seed:
+            return f"seed {self.weights_seed}"
+        return f"seed {self.weights_seed}, data {self.data_seed}"
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """A model that was trained elsewhere, as a trial of a study."""
+
+    dataset: str
+    dataset_fingerprint: str
+    model: str  # its name in the study
+    group: str  # models of one group are compared as seeds of one architecture are
+    architecture: str  # a name dbray knows, timm:NAME, torchvision:NAME or "package.module:factory"
+    weights_sha256: str  # of the tensors, whatever file they came in
+    width: int = 0
+    size: SizeName = "small"
+
+    @property
+    def trial_id(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON."""
+        return _digest(self)
+
+    @property
+    def name(self) -> str:
+        """Architecture, with its width if that is not the usual one."""
+        return architecture_name(self.architecture, self.width)
+
+    @property
+    def member(self) -> str:
+        """What tells it from others of its group: its name in the study."""
+        return self.model
+
+
+AnyConfig = TrialConfig | CheckpointConfig
+
+
+def architecture_name(architecture: str, width: int) -> str:
+    """``architecture``, or ``architecture@width`` where the width is not the usual one."""
+    return f"{architecture}@{width}" if width else architecture
+
+
+def stored_config(config: Any) -> dict[str, Any]:  # noqa: ANN401 - a config or a part of one
+    """A config as it is stored: later fields at their defaults are left out."""
+    values = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if "later" not in each.metadata or value != each.default:
+            values[each.name] = stored_config(value) if is_dataclass(value) else value
+    return values
+
+
+def _digest(config: AnyConfig) -> str:
+    return hashlib.sha256(canonical_json(stored_config(config)).encode()).hexdigest()[:12]
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -63,29 +148,43 @@ def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def trial_config_from_dict(values: dict[str, Any]) -> TrialConfig:
-    """Inverse of ``dataclasses.asdict`` for a trial's config."""
-    return TrialConfig(**{**values, "training": TrainingConfig(**values["training"])})
+def config_from_dict(values: Mapping[str, Any]) -> AnyConfig:
+    """Inverse of ``stored_config``.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If the values are no config's.
+    """
+    if "weights_sha256" in values:
+        return CheckpointConfig(**values)
+    taught = values.get("distillation")
+    parts = {
+        "training": TrainingConfig(**values["training"]),
+        "distillation": DistillationConfig(**taught) if taught else None,
+    }
+    return TrialConfig(**{**values, **parts})
 
 
-def group_label(config: Mapping[str, Any], group_by: Sequence[str]) -> str:
-    """Name of the group that a trial belongs to, from its config as stored.
+def group_label(config: AnyConfig, group_by: Sequence[str]) -> str:
+    """Name of the group that a trial belongs to.
 
     The fields named in ``group_by`` (dots reach into nested configs) are joined by ``/``; an
-    architecture that has a width of its own reads ``name@width``.
+    architecture that has a width of its own reads ``name@width``, and a trial without a teacher
+    ``labels``.
 
     Examples
     --------
-    >>> group_label({"architecture": "wideresnet", "width": 10}, ["architecture"])
+    >>> group_label(TrialConfig("digits", "", "wideresnet", 10), ["architecture"])
     'wideresnet@10'
     """
     return "/".join(_field_label(config, name) for name in group_by)
 
 
-def _field_label(config: Mapping[str, Any], name: str) -> str:
+def _field_label(config: AnyConfig, name: str) -> str:
+    if name == "architecture":
+        return architecture_name(config.architecture, config.width)
     value: Any = config
     for part in name.split("."):
-        value = value[part]
-    if name == "architecture" and config.get("width"):
-        return f"{value}@{config['width']}"
-    return str(value)
+        value = getattr(value, part)
+    return "labels" if value is None else str(value)

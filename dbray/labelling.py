@@ -1,6 +1,6 @@
-"""Label maps: a model's predicted class at every grid point of many planes."""
+"""Label maps: a model's predicted class at every grid point of many planes; also on images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from dbray.errors import TrialFailedError
 from dbray.planes import Frame, plane_grid
 
 LabelMap = NDArray[Any]  # uint8, or uint16 above 256 classes
+Confidence = NDArray[np.uint8]
 
 # A batch of convolutional activations should stay in a CPU's cache; a GPU wants to be filled.
 BATCH_ON_CPU = 256
@@ -36,7 +37,7 @@ def label_dtype(classes: int) -> np.dtype[Any]:
 @torch.inference_mode()
 def label_planes(
     model: nn.Module,
-    frames: Sequence[Frame],
+    frames: Iterable[Frame],
     input_shape: tuple[int, int, int],
     *,
     classes: int,
@@ -64,32 +65,96 @@ def label_planes(
     """
     for frame in frames:
         grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
-        labels = _label_points(model, frame, grid, input_shape, device)
-        label_map: LabelMap = labels.numpy().astype(label_dtype(classes))
-        yield label_map.reshape(resolution, resolution)
+        labels = [x.argmax(dim=1) for x in _plane_logits(model, frame, grid, input_shape, device)]
+        yield _as_map(torch.cat(labels), resolution, label_dtype(classes))
 
 
-def _label_points(
+@torch.inference_mode()
+def shade_planes(
+    model: nn.Module,
+    frames: Iterable[Frame],
+    input_shape: tuple[int, int, int],
+    *,
+    classes: int,
+    resolution: int,
+    extent: float,
+    device: torch.device,
+) -> Iterator[tuple[LabelMap, Confidence]]:
+    """Label maps like those of ``label_planes``, each with the model's confidence.
+
+    Yields
+    ------
+    The label map, and the probability of the predicted class at each of its points, uint8 of
+    shape (R, R) with 255 for certainty.
+    """
+    for frame in frames:
+        grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
+        labels: list[Tensor] = []
+        shades: list[Tensor] = []
+        for logits in _plane_logits(model, frame, grid, input_shape, device):
+            probability = logits.float().softmax(dim=1).amax(dim=1)
+            labels.append(logits.argmax(dim=1))  # softmax may round two logits to one probability
+            shades.append((probability * 255).round().to(torch.uint8))
+        yield (
+            _as_map(torch.cat(labels), resolution, label_dtype(classes)),
+            _as_map(torch.cat(shades), resolution, np.dtype(np.uint8)),
+        )
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, inputs: NDArray[np.float32], device: torch.device
+) -> NDArray[np.float32]:
+    """Class probabilities of inputs, float32, shape (n, C).
+
+    Parameters
+    ----------
+    model
+        In evaluation mode, on ``device``.
+    inputs
+        Normalised, shape (n, channels, height, width).
+
+    Raises
+    ------
+    TrialFailedError
+        If the model returns a logit that is not finite.
+    """
+    parts = []
+    for part in torch.split(torch.from_numpy(inputs), _batch_size(device)):
+        logits = model(part.to(device)).float()
+        if not torch.isfinite(logits).all():
+            raise TrialFailedError("the model's output is not finite on a test image")
+        parts.append(logits.softmax(dim=1).cpu())
+    return np.asarray(torch.cat(parts).numpy(), np.float32)
+
+
+def _plane_logits(
     model: nn.Module,
     frame: Frame,
     grid: NDArray[np.float64],
     input_shape: tuple[int, int, int],
     device: torch.device,
-) -> Tensor:
-    """Predicted classes at N coordinates of a plane, int64 (N,) on the CPU."""
+) -> Iterator[Tensor]:
+    """Logits (B, C) at N coordinates of a plane, a batch at a time, on the device."""
     origin, axes, coordinates = (
         torch.as_tensor(part, dtype=torch.float32, device=device)
         for part in (frame.origin, frame.axes, grid)
     )
-    batch = BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
-    labels: list[Tensor] = []
     finite = torch.ones((), dtype=torch.bool, device=device)
     # Equal chunks: a small last batch would waste a whole pass.
-    for chunk in coordinates.chunk(max(1, -(-len(coordinates) // batch))):
+    for chunk in coordinates.chunk(max(1, -(-len(coordinates) // _batch_size(device)))):
         inputs = torch.addmm(origin, chunk, axes)  # (B, D)
         logits = model(inputs.view(-1, *input_shape))  # (B, C)
         finite &= torch.isfinite(logits).all()
-        labels.append(logits.argmax(dim=1))
+        yield logits
     if not finite:
         raise TrialFailedError("the model's output is not finite on a plane of images")
-    return torch.cat(labels).cpu()
+
+
+def _batch_size(device: torch.device) -> int:
+    return BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
+
+
+def _as_map(values: Tensor, resolution: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    array: NDArray[Any] = values.cpu().numpy().astype(dtype)
+    return array.reshape(resolution, resolution)

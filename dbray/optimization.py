@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,12 +17,41 @@ START = 1 / 25  # of the peak rate, at the start of one cycle
 def make_optimizer(
     parameters: Iterable[nn.Parameter], config: TrainingConfig
 ) -> torch.optim.Optimizer:
-    """Build the optimizer that a config names, at its peak learning rate."""
+    """Build the optimizer that a config names, at its peak learning rate.
+
+    References
+    ----------
+    ``sam``: Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization,
+    ICLR 2021: the gradient that SGD takes is that at w + radius * g / |g|.
+    """
     rate, decay = config.learning_rate, config.weight_decay
+    sgd: dict[str, Any] = {"lr": rate, "momentum": config.momentum, "weight_decay": decay}
+    if config.optimizer == "sam":
+        from pytorch_optimizer import SAM  # slow to import
+
+        sam: torch.optim.Optimizer = SAM(parameters, torch.optim.SGD, rho=config.sam_radius, **sgd)
+        return sam
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=config.momentum, weight_decay=decay)
+        return torch.optim.SGD(parameters, **sgd)
     adaptive = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return adaptive(parameters, rate, weight_decay=decay)
+
+
+class ScaledStep:
+    """The step that SAM makes after its second gradient, through a gradient scaler.
+
+    The scaler leaves the step out where the gradient has overflowed; SAM restores the weights
+    either way. Its perturbation has a fixed length, so it does not see the scale.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+        self.optimizer = optimizer
+        self.scaler = scaler
+
+    def step(self) -> None:
+        """Unscale, step and adapt the scale."""
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
 
 def make_schedule(config: TrainingConfig, total_steps: int) -> Callable[[int], float]:

@@ -1,11 +1,16 @@
-"""The options that all studies share."""
+"""The options that studies share, and the presets of those that train."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from dbray.config import OptimizerName, PrecisionName, ScheduleName, SizeName
 from dbray.datasets import validate_dataset
 from dbray.errors import UserError
+from dbray.plane_kinds import parse_plane_id, plane_ids_of, plane_kind
+
+PresetName = Literal["laptop", "quick", "paper"]
+DrawnKind = Literal["test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,93 @@ class StudyOptions:
     """digits, cifar10, cifar100, svhn, fashion_mnist, mnist, npz:PATH or folder:PATH"""
     data_dir: Path | None = None
     """where torchvision's data sets lie or are downloaded to (default: ~/.cache/dbray)"""
+    planes: int = 50
+    """planes of each kind that every model labels; can grow later"""
+    plane_kinds: tuple[DrawnKind, ...] = ("test", "train")
+    """kinds of planes: through test or training images, off the data (uniform, shuffled, mixed) or
+    around one image (gaussian, rotated)"""
+    adversarial_to: str | None = None
+    """add planes through an image and two perturbations of it against a finished trial of this
+    study, given by its id or as ARCHITECTURE:SEED"""
+    plane_seed: int = 0
+    """decides which images span the planes"""
+    resolution: int = 50
+    """grid points along each side of a plane"""
+    picture_planes: str = "0,1,2"
+    """planes that are also shown as pictures, by id or as KIND:NUMBER, with commas between; of each
+    kind other than test and train the first is shown, too"""
+    picture_images: tuple[str, ...] = ()
+    """further pictures: planes through three test images, such as 30,72,42"""
+    picture_resolution: int = 100
+    """pixels along each side of a picture, at most 1000; can grow later"""
+    confidence: bool = False
+    """shade pictures by the model's confidence"""
+    sheets: bool = False
+    """write the pictures at full size, too: one PNG a model and one of all"""
+    cpus_per_trial: int = 1
+    """CPU cores, and threads, of one trial"""
+    gpus_per_trial: float = 0.0
+    """GPUs of one trial; 0.25 puts four trials on one GPU, 0 trains on the CPU"""
+    max_concurrent: int = 0
+    """trials at once; 0 means as many as the cores and GPUs allow"""
+    max_failures: int = 1
+    """how often a trial whose process died is started again"""
+    retry_failed: bool = False
+    """do trials again that ended without a result"""
+    open: bool = False
+    """open the report in a browser"""
+
+    @property
+    def pictured(self) -> list[int]:
+        """Ids of the planes that get pictures, but for those through ``picture_images``."""
+        chosen = [parse_plane_id(text) for text in _parts(self.picture_planes)]
+        kinds: list[str] = [kind for kind in self.plane_kinds if kind not in ("test", "train")]
+        if self.adversarial_to:
+            kinds.append("adversarial")
+        return [*chosen, *(plane_ids_of(k, 1).start for k in kinds if chosen)]
+
+    @property
+    def chosen_images(self) -> list[list[int]]:
+        """Ids of the images in ``picture_images``, three a plane."""
+        return [[int(number) for number in _parts(text)] for text in self.picture_images]
+
+    def validate(self) -> None:
+        """Check every option as far as that goes without loading anything.
+
+        Raises
+        ------
+        UserError
+            For the first option that cannot be.
+        """
+        for name, least in _LEAST.items():
+            value = getattr(self, name, None)
+            if value is not None and value < least:
+                raise UserError(f"--{_option(name)} {value}: must be at least {least:g}")
+        if self.picture_resolution > MAX_PICTURE:
+            raise UserError(
+                f"--picture-resolution {self.picture_resolution}: must be at most {MAX_PICTURE}"
+            )
+        validate_dataset(self.dataset)
+        for text in self.picture_images:
+            if len(_parts(text)) != 3 or not all(part.isdecimal() for part in _parts(text)):
+                raise UserError(f"--picture-images {text}: give three image ids, such as 30,72,42")
+        for text in _parts(self.picture_planes):
+            if plane_kind(parse_plane_id(text)) in ("adversarial", "chosen"):
+                raise UserError(
+                    f"--picture-planes {text}: such planes come by --adversarial-to and "
+                    "--picture-images"
+                )
+
+
+@dataclass(frozen=True)
+class TrainingOptions(StudyOptions):
+    """Options of every study that trains."""
+
+    preset: PresetName = "laptop"
+    """defaults for a laptop (minutes), for one GPU (an hour or so) or as in the paper; options that
+    are given win"""
+    dry_run: bool = False
+    """say what the study would take, and train nothing"""
     size: SizeName = "small"
     """architectures and recipes: small for a laptop, paper as published"""
     seeds: int = 3
@@ -34,69 +126,70 @@ class StudyOptions:
     """peak learning rate (default: the architecture's recipe)"""
     schedule: ScheduleName | None = None
     """learning rate over time (default: the architecture's recipe)"""
+    sam_radius: float | None = None
+    """length of sam's perturbation of the weights (default: 0.05)"""
+    mixup: float | None = None
+    """parameter of MixUp's Beta distribution (default: 0, off)"""
+    cutmix: float | None = None
+    """parameter of CutMix's Beta distribution (default: 0, off)"""
     precision: PrecisionName | None = None
     """arithmetic of the forward pass on a GPU (default: the architecture's recipe, float32)"""
     channels_last: bool | None = None
     """memory layout of images on a GPU that suits convolutions (default: off)"""
-    planes: int = 50
-    """planes of each kind (test, train) that every model labels; can grow later"""
-    plane_seed: int = 0
-    """decides which images span the planes"""
-    resolution: int = 50
-    """grid points along each side of a plane"""
-    picture_planes: int = 3
-    """how many of the test planes are also shown as pictures"""
-    picture_resolution: int = 100
-    """pixels along each side of a picture"""
-    cpus_per_trial: int = 1
-    """CPU cores, and threads, of one trial"""
-    gpus_per_trial: float = 0.0
-    """GPUs of one trial; 0.25 puts four trials on one GPU, 0 trains on the CPU"""
-    max_concurrent: int = 0
-    """trials at once; 0 means as many as the cores and GPUs allow"""
-    max_failures: int = 1
-    """how often a trial whose process died is started again"""
     deterministic: bool = False
     """use deterministic kernels only (on one CPU, results are reproducible anyway)"""
-    retry_failed: bool = False
-    """train trials again that ended without a result"""
-    open: bool = False
-    """open the report in a browser"""
 
     def validate(self) -> None:
-        """Check every option as far as that goes without loading anything.
-
-        Raises
-        ------
-        UserError
-            For the first option that cannot be.
-        """
-        for name, least in _LEAST.items():
+        """Check every option as far as that goes without loading anything."""
+        super().validate()
+        for name in ("learning_rate", "sam_radius"):
             value = getattr(self, name)
-            if value is not None and value < least:
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} {value}: must be at least {least:g}")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise UserError(f"--learning-rate {self.learning_rate}: must be above 0")
-        validate_dataset(self.dataset)
-        if self.picture_planes > self.planes:
-            raise UserError(
-                f"--picture-planes {self.picture_planes}: there are only {self.planes} planes "
-                "(--planes)"
-            )
+            if value is not None and not value > 0:
+                raise UserError(f"--{_option(name)} {value}: must be above 0")
 
 
+MAX_PICTURE = 1000
 _LEAST: dict[str, float] = {
     "seeds": 1,
     "epochs": 1,
     "batch_size": 2,
+    "mixup": 0,
+    "cutmix": 0,
     "planes": 1,
     "plane_seed": 0,
     "resolution": 2,
-    "picture_planes": 0,
     "picture_resolution": 2,
     "cpus_per_trial": 1,
     "gpus_per_trial": 0,
     "max_concurrent": 0,
     "max_failures": 0,
 }
+# What the presets have in common; a study adds its own grid.
+PRESETS: dict[PresetName, dict[str, Any]] = {
+    "laptop": {},
+    "quick": {
+        "dataset": "cifar10",
+        "size": "paper",
+        "epochs": 15,
+        "planes": 100,
+        "picture_resolution": 200,
+        "gpus_per_trial": 0.25,
+        "precision": "bfloat16",
+    },
+    "paper": {
+        "dataset": "cifar10",
+        "size": "paper",
+        "planes": 500,
+        "picture_resolution": 500,
+        "gpus_per_trial": 1.0,
+        "cpus_per_trial": 2,
+    },
+}
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

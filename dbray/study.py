@@ -1,28 +1,41 @@
 """One study from its options to its report: train what is missing, score, report."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from rich.console import Console
 
 from analysis.report import write_report
-from dbray.architectures import build_model, parse_architecture
+from analysis.sheets import write_sheets
+from dbray.anchors import check_planes
+from dbray.architectures import build_model
 from dbray.command_line import open_in_browser
-from dbray.config import SizeName, TrainingConfig, TrialConfig
+from dbray.config import AnyConfig, SizeName, TrialConfig
 from dbray.datasets import Dataset, load_dataset
+from dbray.estimate import describe, study_costs
 from dbray.jobs import is_scored, score
-from dbray.options import StudyOptions
-from dbray.planes import PlaneSet, anchor_inputs, draw_planes, plane_frame, plane_ids_of
+from dbray.options import StudyOptions, TrainingOptions
 from dbray.provenance import library_versions, record_invocation
-from dbray.recipes import recipe
 from dbray.store import Study, create_or_extend
-from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
-from dbray.sweep import Resources, check_resources, missing_work, ray_session, run_sweep
-from dbray.thumbnails import png_bytes
+from dbray.store.study import study_at
+from dbray.study_planes import (
+    adversarial_planes,
+    ask_for_adversarial,
+    describe_planes,
+    find_trial,
+    plane_plan,
+    write_planes,
+)
+from dbray.sweep import (
+    Resources,
+    Work,
+    check_resources,
+    missing_work,
+    ray_session,
+    run_sweep,
+    slots_here,
+)
 from dbray.trial import PlanePlan
 
 
@@ -31,8 +44,9 @@ def run_study(
     *,
     title: str,
     dataset: Dataset,
-    configs: Sequence[TrialConfig],
+    configs: Sequence[AnyConfig],
     group_by: Sequence[str],
+    prepare: Callable[[Study], None] = lambda _: None,
 ) -> int:
     """Bring a study to where its options want it.
 
@@ -41,9 +55,12 @@ def run_study(
     title
         The question that the study asks, for the report.
     configs
-        Every grid point; those that are committed already are not trained again.
+        Every grid point; those that are committed already are not trained again. Trials that
+        others learn from come before these.
     group_by
         Config fields that put trials into one group.
+    prepare
+        Called with the study before its trials run.
 
     Returns
     -------
@@ -51,41 +68,47 @@ def run_study(
     """
     started, clock = time.time(), time.monotonic()
     console = Console(stderr=True, highlight=False)
-    check_resources(_resources(options))
-    plan = plane_plan(options)
+    resources = _resources(options)
+    described = _describe(options, title, dataset, group_by)
+    asked = plane_plan(described)
+    if isinstance(options, TrainingOptions) and options.dry_run:
+        _print_costs(configs, dataset, asked, resources)
+        return 0
+    check_resources(resources)
+    check_planes(dataset, asked.counts, asked.source)  # refuse before anything is written
     _check_architectures(configs, dataset)
-    described = _describe(options, title, dataset, plan, group_by)
-    draw_planes(dataset, list(plan.pictures) or [0], plan.seed)  # refuse before anything is written
+    if options.adversarial_to:
+        attacked = find_trial(study_at(options.storage, options.name), options.adversarial_to)
+        ask_for_adversarial(described, attacked.trial_id, options.planes)
     study = create_or_extend(options.storage, options.name, described)
-    info = study.info  # an earlier command may have asked for more planes
-    plan = replace(
-        plan, counts=info["planes"]["counts"], pictures=tuple(info["pictures"]["plane_ids"])
-    )
-    _write_planes(study, dataset, plan)
+    # An earlier command may have asked for more planes.
+    plan = plane_plan(study.info, adversarial_planes(study, dataset))
+    write_planes(study, dataset, plan)
     _discard_damaged(study, console, retry_failed=options.retry_failed)
     work = missing_work(study, configs, plan)
     console.print(f"study {study.location}: {len(configs)} trials, {len(work)} to do", markup=False)
+    prepare(study)
     left_over: list[str] = []
     trained = 0.0
     if work or not is_scored(study):
         with ray_session():
-            if work:
-                left_over = run_sweep(
-                    study,
-                    work,
-                    dataset,
-                    plan,
-                    _resources(options),
-                    deterministic=options.deterministic,
-                )
+            for stage in _stages(work):
+                ready = _with_teachers(study, stage, left_over)
+                if ready:
+                    deterministic = isinstance(options, TrainingOptions) and options.deterministic
+                    left_over += run_sweep(
+                        study, ready, dataset, plan, resources, deterministic=deterministic
+                    )
             trained = time.monotonic() - clock
             console.print("scoring", markup=False)
             score(study)
     if work:
         record_invocation(study, started, time.monotonic() - clock, trained, len(work))
-    location = write_report(study)
+    location = write_report(study, confidence=options.confidence)
     for line in left_over:
         console.print(f"not finished: {line}", markup=False)
+    if options.sheets:
+        print(f"pictures: {write_sheets(study, confidence=options.confidence)}")  # noqa: T201
     print(f"report: {location}")  # noqa: T201
     if options.open:
         open_in_browser(location)
@@ -97,25 +120,6 @@ def study_dataset(options: StudyOptions) -> Dataset:
     return load_dataset(options.dataset, options.data_dir)
 
 
-def plane_plan(options: StudyOptions) -> PlanePlan:
-    """The planes that the options ask for."""
-    return PlanePlan(
-        seed=options.plane_seed,
-        counts={"test": options.planes, "train": options.planes},
-        resolution=options.resolution,
-        pictures=tuple(plane_ids_of("test", options.picture_planes)),
-        picture_resolution=options.picture_resolution,
-    )
-
-
-def training_config(options: StudyOptions, architecture: str, dataset: Dataset) -> TrainingConfig:
-    """The architecture's recipe with what the options override."""
-    base = recipe(architecture, options.size, dataset.name, min(dataset.input_shape[1:]))
-    names = {field.name for field in fields(TrainingConfig)} & {f.name for f in fields(options)}
-    chosen = {name: getattr(options, name) for name in names}
-    return replace(base, **{name: value for name, value in chosen.items() if value is not None})
-
-
 def _resources(options: StudyOptions) -> Resources:
     return Resources(
         options.cpus_per_trial,
@@ -125,7 +129,27 @@ def _resources(options: StudyOptions) -> Resources:
     )
 
 
-def _check_architectures(configs: Sequence[TrialConfig], dataset: Dataset) -> None:
+def _print_costs(
+    configs: Sequence[AnyConfig], dataset: Dataset, plan: PlanePlan, resources: Resources
+) -> None:
+    costs = study_costs(
+        [config for config in configs if isinstance(config, TrialConfig)],
+        dataset,
+        plan,
+        calibrate=True,
+        device="cuda" if resources.gpus_per_trial else "cpu",
+        threads=resources.cpus_per_trial,
+    )
+    said = describe(
+        costs,
+        slots=slots_here(resources),
+        cpus_per_trial=resources.cpus_per_trial,
+        gpus_per_trial=resources.gpus_per_trial,
+    )
+    print(said)  # noqa: T201
+
+
+def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
     """Build every kind of model once, so that one that does not fit is refused before any trial."""
     kinds: set[tuple[str, int, SizeName]] = {(c.architecture, c.width, c.size) for c in configs}
     for name, width, size in sorted(kinds):
@@ -139,15 +163,32 @@ def _check_architectures(configs: Sequence[TrialConfig], dataset: Dataset) -> No
         )
 
 
+def _stages(work: Sequence[Work]) -> list[list[Work]]:
+    """Work in the order in which it can be done: teachers before their students."""
+    taught = [isinstance(w.config, TrialConfig) and w.config.distillation is not None for w in work]
+    return [
+        [item for item, has in zip(work, taught, strict=True) if has == later]
+        for later in (False, True)
+    ]
+
+
+def _with_teachers(study: Study, work: Sequence[Work], left_over: list[str]) -> list[Work]:
+    """Work whose teacher, if it needs one, is there; the rest is noted as left over."""
+    ready = []
+    for item in work:
+        taught = item.config.distillation if isinstance(item.config, TrialConfig) else None
+        if taught is None or item.committed or study.is_committed(taught.teacher):
+            ready.append(item)
+        else:
+            left_over.append(f"{item.title}: its teacher {taught.teacher} has no result")
+    return ready
+
+
 def _describe(
-    options: StudyOptions,
-    title: str,
-    dataset: Dataset,
-    plan: PlanePlan,
-    group_by: Sequence[str],
+    options: StudyOptions, title: str, dataset: Dataset, group_by: Sequence[str]
 ) -> dict[str, Any]:
     """Contents of ``study.json``."""
-    return {
+    about: Mapping[str, Any] = {
         "study": options.name,
         "title": title,
         "dataset": {
@@ -160,59 +201,10 @@ def _describe(
             "mean": list(dataset.mean),
             "std": list(dataset.std),
         },
-        "planes": {
-            "seed": plan.seed,
-            "resolution": plan.resolution,
-            "extent": plan.extent,
-            "counts": dict(plan.counts),
-        },
-        "pictures": {
-            "resolution": plan.picture_resolution,
-            "extent": plan.picture_extent,
-            "plane_ids": list(plan.pictures),
-        },
         "group_by": list(group_by),
         "versions": library_versions(),
     }
-
-
-def _write_planes(study: Study, dataset: Dataset, plan: PlanePlan) -> None:
-    """Store which planes there are; a set that has grown replaces the smaller one."""
-    stored = (
-        study.read_table("planes.parquet")["plane_id"].to_pylist()
-        if study.folder.exists("planes.parquet")
-        else []
-    )
-    ids = {i for kind, count in plan.counts.items() for i in plane_ids_of(kind, count)}
-    if ids <= set(stored) and study.folder.exists("anchors.parquet"):
-        return
-    planes = draw_planes(dataset, sorted(ids | set(stored)), plan.seed)
-    frames = [plane_frame(anchor_inputs(dataset, planes, i)) for i in range(len(planes.plane_ids))]
-    table = pa.Table.from_pydict(
-        {
-            "plane_id": planes.plane_ids,
-            "kind": planes.kinds,
-            "image_ids": planes.image_ids.tolist(),
-            "anchor_classes": planes.anchor_classes.tolist(),
-            "coordinates": [frame.anchors.ravel().tolist() for frame in frames],
-            "seed": np.full(len(planes.plane_ids), plan.seed, np.int64),
-        },
-        schema=PLANES,
-    )
-    study.write_bytes("anchors.parquet", parquet_bytes(_anchors(dataset, planes)))
-    study.write_bytes("planes.parquet", parquet_bytes(table))
-
-
-def _anchors(dataset: Dataset, planes: PlaneSet) -> pa.Table:
-    """The planes' images as PNGs, for whoever wants to look at them."""
-    rows = [
-        {"plane_id": plane_id, "position": position, "png": png_bytes(image)}
-        for plane_id, kind, image_ids in zip(
-            planes.plane_ids.tolist(), planes.kinds, planes.image_ids, strict=True
-        )
-        for position, image in enumerate(getattr(dataset, f"{kind}_images")[image_ids])
-    ]
-    return pa.Table.from_pylist(rows, schema=ANCHORS)
+    return {**about, **describe_planes(options)}
 
 
 def _discard_damaged(study: Study, console: Console, *, retry_failed: bool) -> None:
@@ -225,27 +217,3 @@ def _discard_damaged(study: Study, console: Console, *, retry_failed: bool) -> N
     if retry_failed:
         for trial in inventory.failed:
             study.discard(trial.trial_id)
-
-
-def all_configs(
-    options: StudyOptions, dataset: Dataset, architectures: Sequence[str]
-) -> list[TrialConfig]:
-    """Grid of architectures (``name`` or ``name@width``) and seeds."""
-    configs = []
-    for text in architectures:
-        name, width = parse_architecture(text)
-        training = training_config(options, name, dataset)
-        configs += [
-            TrialConfig(
-                dataset=dataset.name,
-                dataset_fingerprint=dataset.fingerprint,
-                architecture=name,
-                width=width,
-                size=options.size,
-                training=training,
-                weights_seed=seed,
-                data_seed=seed,
-            )
-            for seed in range(options.seeds)
-        ]
-    return configs

@@ -5,14 +5,14 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 import torch
 from ray import tune
 
-from dbray.config import TrialConfig, group_label, trial_config_from_dict
+from dbray.config import AnyConfig, CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError, UserError
 from dbray.progress import Progress, TrialProgress
@@ -46,17 +46,14 @@ class Resources:
 class Work:
     """One thing that the sweep has to do: train a trial, or label more planes with it."""
 
-    config: TrialConfig
+    config: AnyConfig
     committed: CommittedTrial | None = None
 
     @property
     def title(self) -> str:
         """Name of the trial for people."""
-        label = group_label(asdict(self.config), ["architecture"])
-        seeds = f"seed {self.config.weights_seed}"
-        if self.config.data_seed != self.config.weights_seed:
-            seeds += f", data seed {self.config.data_seed}"
-        return f"{label}, {seeds}{', more planes' if self.committed else ''}"
+        more = ", more planes" if self.committed else ""
+        return f"{self.config.name}, {self.config.member}{more}"
 
 
 @contextlib.contextmanager
@@ -159,10 +156,10 @@ def _do_work(
     config = item.config
     if item.committed:
         extend_trial(study, item.committed, dataset, plan, execution)
-        tune.report({"epoch": 0, "epochs": 0})
+        tune.report(_report(config, _epochs(config), None))
         return
     if study.is_committed(config.trial_id):
-        tune.report({"epoch": config.training.epochs, "epochs": config.training.epochs})
+        tune.report(_report(config, _epochs(config), None))
         return
     last = 0.0
 
@@ -178,11 +175,15 @@ def _do_work(
         study.record_failure(config, str(error))
         tune.report({**_report(config, 0, None), "failed": str(error)})
         return
-    tune.report(_report(config, config.training.epochs, metrics["test_accuracy"]))
+    tune.report(_report(config, _epochs(config), metrics["test_accuracy"]))
 
 
-def _report(config: TrialConfig, epoch: int, accuracy: float | None) -> dict[str, Any]:
-    return {"epoch": epoch, "epochs": config.training.epochs, "test_accuracy": accuracy}
+def _report(config: AnyConfig, epoch: int, accuracy: float | None) -> dict[str, Any]:
+    return {"epoch": epoch, "epochs": _epochs(config), "test_accuracy": accuracy}
+
+
+def _epochs(config: AnyConfig) -> int:
+    return 0 if isinstance(config, CheckpointConfig) else config.training.epochs
 
 
 class _Watcher(tune.Callback):  # type: ignore[misc]
@@ -237,7 +238,19 @@ def check_resources(resources: Resources) -> None:
         If one trial asks for more than there is. A cluster's machines are asked when it is there.
     """
     if "RAY_ADDRESS" not in os.environ:
-        _slots(resources, {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()})
+        _slots(resources, _machine())
+
+
+def slots_here(resources: Resources) -> int:
+    """How many trials run at once on this machine; 1 where it cannot run any."""
+    try:
+        return _slots(resources, _machine())
+    except UserError:
+        return 1
+
+
+def _machine() -> dict[str, float]:
+    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
 
 
 def _slots(resources: Resources, have: Mapping[str, float]) -> int:
@@ -259,7 +272,7 @@ def _last_line(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def missing_work(study: Study, configs: Sequence[TrialConfig], plan: PlanePlan) -> list[Work]:
+def missing_work(study: Study, configs: Sequence[AnyConfig], plan: PlanePlan) -> list[Work]:
     """What a study still lacks: trials that are not committed, or lack planes of the plan."""
     inventory = study.inventory()
     committed = {trial.trial_id: trial for trial in inventory.committed}
@@ -270,5 +283,5 @@ def missing_work(study: Study, configs: Sequence[TrialConfig], plan: PlanePlan) 
         if trial is None and config.trial_id not in failed:
             work.append(Work(config))
         elif trial is not None and not covers(trial, plan):
-            work.append(Work(trial_config_from_dict(trial.config), trial))
+            work.append(Work(trial.config, trial))
     return work

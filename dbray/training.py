@@ -6,17 +6,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dbray.augmentation import Augment, make_augmentation
+from dbray.augmentation import Augment, Mix, make_augmentation, make_mix
 from dbray.config import TrainingConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
-from dbray.optimization import make_optimizer, make_schedule
+from dbray.objective import Loss, Teacher, label_loss, teacher_loss
+from dbray.optimization import ScaledStep, make_optimizer, make_schedule
 
 EVALUATION_BATCH = 512
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -40,34 +42,48 @@ class Loop:
     model: nn.Module
     config: TrainingConfig
     augment: Augment
+    mix: Mix
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int], float]  # share of the peak learning rate at a step
     scaler: torch.amp.GradScaler
     device: torch.device
+    teacher: Teacher | None = None
     steps: int = field(default=0, init=False)  # done so far
 
     def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update; the batch's summed loss and number of hits, still on the device."""
-        inputs = self.augment(inputs)
+        inputs, targets = self.mix(self.augment(inputs), labels)
         if self.device.type == "cuda" and self.config.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         # Set by hand: torch's schedulers complain when the scaler skips a float16 step.
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * self.schedule(self.steps)
-        loss, hits = self._gradient(inputs, labels)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        with self._precision():
+            objective = teacher_loss(self.teacher, inputs) if self.teacher else label_loss(targets)
+        logits, loss = self._gradient(inputs, objective)
+        self._update(inputs, objective)
         self.steps += 1
-        return loss * len(labels), hits
+        return loss * len(labels), (logits.argmax(dim=1) == labels).sum()
 
-    def _gradient(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Leave the mean loss's gradient at the present weights; return that loss and the hits."""
+    def _gradient(self, inputs: Tensor, objective: Loss) -> tuple[Tensor, Tensor]:
+        """Leave the loss's gradient at the present weights; return the logits and the loss."""
         with self._precision():
             logits = self.model(inputs)
-            loss = nn.functional.cross_entropy(logits, labels)
+            loss = objective(logits)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return loss.detach(), (logits.argmax(dim=1) == labels).sum()
+        return logits.detach(), loss.detach()
+
+    def _update(self, inputs: Tensor, objective: Loss) -> None:
+        """Step along the gradient; SAM takes a second one where the first leads it."""
+        if self.config.optimizer != "sam":
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            return
+        sam: Any = self.optimizer
+        sam.first_step()
+        self._gradient(inputs, objective)
+        sam.second_step()
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.device.type != "cuda" or self.config.precision == "float32":
@@ -82,6 +98,7 @@ def train(
     *,
     data_seed: int,
     device: torch.device,
+    teacher: Teacher | None = None,
     deterministic: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> list[EpochRecord]:
@@ -93,6 +110,8 @@ def train(
         On ``device``; maps (B, C, H, W) to logits.
     data_seed
         Decides the order of the images, their augmentation and dropout.
+    teacher
+        If there is one, its outputs are learned and the labels serve for the accuracies only.
     deterministic
         Use deterministic kernels only. On one CPU, with one number of threads, equal seeds give
         bit-equal weights without it, too.
@@ -113,6 +132,7 @@ def train(
     test = _on_device(dataset, dataset.test_images, dataset.test_labels, device)
     order, noise, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
     loop = _make_loop(model, dataset, config, len(labels), noise, device)
+    loop.teacher = teacher
     shuffler = torch.Generator().manual_seed(order)
     history: list[EpochRecord] = []
     started = time.perf_counter()
@@ -148,6 +168,11 @@ def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     return int(hits) / len(labels)
 
 
+def evaluate_on(model: nn.Module, dataset: Dataset, device: torch.device) -> float:
+    """Accuracy of a model on ``device`` on all test images."""
+    return evaluate(model, *_on_device(dataset, dataset.test_images, dataset.test_labels, device))
+
+
 def _make_loop(
     model: nn.Module,
     dataset: Dataset,
@@ -169,7 +194,11 @@ def _make_loop(
     schedule = make_schedule(config, config.epochs * _steps_per_epoch(images, config.batch_size))
     scaled = device.type == "cuda" and config.precision == "float16"
     scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-    return Loop(model, config, augment, optimizer, schedule, scaler, device)
+    if config.optimizer == "sam":
+        sam: Any = optimizer
+        sam.base_optimizer = ScaledStep(sam.base_optimizer, scaler)
+    mix = make_mix(config.mixup, config.cutmix, dataset.classes)
+    return Loop(model, config, augment, mix, optimizer, schedule, scaler, device)
 
 
 def _train_epoch(

@@ -3,6 +3,7 @@
 python sweeps/arch_repro.py                              # laptop: digits, a few minutes
 python sweeps/arch_repro.py --seeds 5                    # extend it: only new seeds train
 python sweeps/arch_repro.py --arch resnet wideresnet@2 wideresnet@4
+python sweeps/arch_repro.py --preset paper --dry-run     # what the paper's own study would take
 """
 
 import sys
@@ -10,16 +11,24 @@ from dataclasses import dataclass
 
 from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
-from dbray.options import StudyOptions
+from dbray.options import PRESETS, TrainingOptions
+
+LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
+QUICK = (*LAPTOP[:-1], "wideresnet@10")
+GRIDS = {
+    "laptop": {},
+    "quick": {"arch": QUICK, "name": "arch_repro_quick"},
+    "paper": {"arch": (*QUICK, "wideresnet@20", "wideresnet@30"), "name": "arch_repro_paper"},
+}
 
 
 @dataclass(frozen=True)
-class ArchRepro(StudyOptions):
+class ArchRepro(TrainingOptions):
     """Train every architecture from several seeds and compare the models' decision regions."""
 
     name: str = "arch_repro"
     """name of this study, a folder below the storage"""
-    arch: tuple[str, ...] = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
+    arch: tuple[str, ...] = LAPTOP
     """architectures (also mlp, resnet18k), each with its usual width or as NAME@WIDTH; your own
     as package.module:factory"""
 
@@ -33,7 +42,8 @@ class ArchRepro(StudyOptions):
 def main(options: ArchRepro) -> int:
     """Run the study."""
     options.validate()
-    from dbray.study import all_configs, run_study, study_dataset
+    from dbray.grid import all_configs
+    from dbray.study import run_study, study_dataset
 
     dataset = study_dataset(options)
     return run_study(
@@ -47,4 +57,4 @@ def main(options: ArchRepro) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # a user's own architectures are found where the command is run
-    run_command(ArchRepro, main)
+    run_command(ArchRepro, main, presets={name: PRESETS[name] | GRIDS[name] for name in PRESETS})

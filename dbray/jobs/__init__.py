@@ -1,15 +1,25 @@
-"""Ray Data jobs: committed predictions in, score tables out."""
+"""Score jobs in one Ray Data pass: committed predictions in, score tables out."""
 
 import io
+from itertools import islice
 
 import pyarrow.parquet as pq
 
-from dbray.jobs.agreement import score_agreement
-from dbray.jobs.fragmentation import score_fragmentation
+from dbray.jobs.agreement import AgreementJob
+from dbray.jobs.distillation import DistillationJob
+from dbray.jobs.distributed import Job, Task, tables_in_order
+from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.scope import Scope, scope_of
+from dbray.jobs.similarity import SimilarityJob
 from dbray.store.study import Study
 
-TABLES = ("agreement", "agreement_by_group", "fragmentation")
+TABLES = (
+    "agreement",
+    "agreement_by_group",
+    "fragmentation",
+    "similarity",
+    "distillation",
+)
 
 
 def is_scored(study: Study) -> bool:
@@ -29,8 +39,17 @@ def score(study: Study) -> None:
         If the study has no committed trial.
     """
     scope = scope_of(study, study.committed())
-    score_fragmentation(study, scope)
-    score_agreement(study, scope)
+    jobs: list[Job] = [
+        FragmentationJob(study, scope),
+        AgreementJob(study, scope),
+        SimilarityJob(study, scope),
+        DistillationJob(study, scope),
+    ]
+    # One pass for all: a Ray Data job takes seconds to start.
+    tasks = [Task(job, item) for job in jobs for item in job.items]
+    tables = tables_in_order(tasks)
+    for job in jobs:
+        job.write(islice(tables, len(job.items)))
 
 
 def _digest(study: Study, table: str) -> str | None:
@@ -43,4 +62,4 @@ def _digest(study: Study, table: str) -> str | None:
     return str(metadata.get(b"inputs", b"").decode())
 
 
-__all__ = ["TABLES", "Scope", "scope_of", "score"]
+__all__ = ["TABLES", "Scope", "is_scored", "scope_of", "score"]

@@ -8,8 +8,9 @@ step holds the label maps of all trials, and how the work is cut does not change
 import io
 import math
 import operator
-from collections.abc import Iterator
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from itertools import combinations, groupby
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dbray.jobs.distributed import tables_in_order
 from dbray.jobs.pairs import Block, PairSums, PairTask, blocks_of, group_pairs, sum_pairs
 from dbray.jobs.scope import Scope
 from dbray.scores.agreement import cohens_kappa, mean_jaccard
@@ -33,25 +33,36 @@ from dbray.store.study import Study
 PAIR_POINTS_A_TASK = 2e10  # pairs x planes x points: a second or so; less is not worth a task
 
 
-def score_agreement(study: Study, scope: Scope) -> None:
-    """Write the agreement of every pair of trials, and of every pair of groups.
+@dataclass(frozen=True)
+class AgreementJob:
+    """Agreement of every pair of trials, and of every pair of groups, on each kind of planes."""
 
-    Parameters
-    ----------
-    scope
-        Which trials, in which groups, on how many planes of each kind.
-    """
-    tasks = [task for kind in scope.planes for task in _tasks(scope, scope.plane_ids(kind))]
-    by_group: list[dict[str, Any]] = []
-    buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, scope.stamped(AGREEMENT), compression="zstd") as writer:
-        for task, sums in _run(study, tasks):
-            pairs, groups = _finish(task, sums, scope.kind_of(task.planes))
-            writer.write_table(pairs.cast(writer.schema))
-            by_group += groups
-    study.write_bytes("scores/agreement.parquet", buffer.getvalue())
-    groups_table = pa.Table.from_pylist(by_group, schema=scope.stamped(AGREEMENT_BY_GROUP))
-    study.write_bytes("scores/agreement_by_group.parquet", parquet_bytes(groups_table))
+    study: Study
+    scope: Scope  # which trials, in which groups, on how many planes of each kind
+
+    @cached_property
+    def items(self) -> list[PairTask]:
+        """Two blocks of trials on a range of planes each."""
+        scope = self.scope
+        return [task for kind in scope.planes for task in _tasks(scope, scope.plane_ids(kind))]
+
+    def work(self, item: PairTask) -> pa.Table:
+        """Sums over one part."""
+        return _to_table(sum_pairs(self.study, item))
+
+    def write(self, results: Iterator[pa.Table]) -> None:
+        """Add the parts up."""
+        by_group: list[dict[str, Any]] = []
+        buffer = io.BytesIO()
+        schema = self.scope.stamped(AGREEMENT)
+        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+            for task, sums in _added_up(self.items, results):
+                pairs, groups = _finish(task, sums, self.scope.kind_of(task.planes))
+                writer.write_table(pairs.cast(writer.schema))
+                by_group += groups
+        self.study.write_bytes("scores/agreement.parquet", buffer.getvalue())
+        groups_table = pa.Table.from_pylist(by_group, schema=self.scope.stamped(AGREEMENT_BY_GROUP))
+        self.study.write_bytes("scores/agreement_by_group.parquet", parquet_bytes(groups_table))
 
 
 def _tasks(scope: Scope, kind_planes: range) -> Iterator[PairTask]:
@@ -68,9 +79,10 @@ def _tasks(scope: Scope, kind_planes: range) -> Iterator[PairTask]:
             yield PairTask(a, b, kind_planes, planes, scope.classes, scope.points)
 
 
-def _run(study: Study, tasks: list[PairTask]) -> Iterator[tuple[PairTask, PairSums]]:
+def _added_up(
+    tasks: Sequence[PairTask], tables: Iterator[pa.Table]
+) -> Iterator[tuple[PairTask, PairSums]]:
     """Each two blocks' task (of their first range of planes) with the sums over all ranges."""
-    tables = tables_in_order(tasks, lambda task: _to_table(sum_pairs(study, task)))
     results = zip(tasks, map(_from_table, tables), strict=True)
     for _, group in groupby(results, key=lambda r: (r[0].a.ids, r[0].right.ids, r[0].kind_planes)):
         parts = list(group)

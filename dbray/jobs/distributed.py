@@ -1,8 +1,9 @@
-"""One way to run a function over many work items with Ray Data, in order."""
+"""Many work items of several jobs in one Ray Data pass, their results in order."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import pyarrow as pa
 import ray
@@ -11,15 +12,40 @@ for _name in ("ray.data", "ray.data._internal"):  # it announces every job with 
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 
-def tables_in_order(items: Sequence[Any], work: Callable[[Any], pa.Table]) -> Iterator[pa.Table]:
-    """Tables that ``work`` makes of each item, in the items' order, as they are consumed.
+class Job(Protocol):
+    """One score: its work items, what is made of each, and the score tables of it all."""
 
-    Each item is one Ray Data task. The items go to the object store once, not once a task.
+    @property
+    def items(self) -> Sequence[Any]:
+        """Work items, each small enough for one task."""
+
+    def work(self, item: Any) -> pa.Table:  # noqa: ANN401 - a job knows its own items
+        """What one item gives; runs anywhere, in bounded memory."""
+
+    def write(self, results: Iterator[pa.Table]) -> None:
+        """Write the score tables from the items' results, which come in the items' order."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One work item with the job that it belongs to."""
+
+    job: Job
+    item: Any
+
+
+def tables_in_order(tasks: Sequence[Task]) -> Iterator[pa.Table]:
+    """Results of the tasks, in their order, as they are consumed; each is one Ray Data task.
+
+    The tasks go to the object store once, not once a task.
     """
-    shared = ray.put(list(items))
+    if not tasks:
+        return
+    shared = ray.put(list(tasks))
 
     def run(row: dict[str, Any]) -> dict[str, Any]:
-        table = work(ray.get(shared)[row["item"]])
+        task = ray.get(shared)[row["item"]]
+        table = task.job.work(task.item)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
@@ -28,7 +54,7 @@ def tables_in_order(items: Sequence[Any], work: Callable[[Any], pa.Table]) -> It
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    rows = [{"item": number} for number in range(len(items))]
+    rows = [{"item": number} for number in range(len(tasks))]
     data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(run)
     for row in data.iter_rows():
         yield pa.ipc.open_stream(row["table"]).read_all()

@@ -1,14 +1,16 @@
 """Ray Data job: committed predictions to ``fragmentation.parquet``, a batch of trials a task."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dbray.jobs.distributed import tables_in_order
 from dbray.jobs.scope import Scope
-from dbray.planes import PlaneKind
+from dbray.plane_kinds import PlaneKind
 from dbray.scores.fragmentation import count_classes, count_regions
 from dbray.store.label_maps import read_label_maps
 from dbray.store.schemas import FRAGMENTATION
@@ -17,30 +19,36 @@ from dbray.store.study import CommittedTrial, Study
 TRIALS_A_TASK = 16
 
 
-def score_fragmentation(study: Study, scope: Scope) -> None:
-    """Write the number of decision regions on every plane for every trial.
+@dataclass(frozen=True)
+class FragmentationJob:
+    """Decision regions on every plane for every trial; rows by trial, kind and plane."""
 
-    Rows are ordered by trial, kind and plane.
-    """
-    trials = sorted((trial for _, trial in scope.grouped_trials), key=lambda t: t.trial_id)
-    batches = [
-        trials[start : start + TRIALS_A_TASK] for start in range(0, len(trials), TRIALS_A_TASK)
-    ]
-    plane_ids = {kind: scope.plane_ids(kind) for kind in scope.planes}
+    study: Study
+    scope: Scope
 
-    def count(batch: list[CommittedTrial]) -> pa.Table:
+    @cached_property
+    def items(self) -> list[list[CommittedTrial]]:
+        """Batches of trials, by id."""
+        trials = sorted((trial for _, trial in self.scope.grouped_trials), key=lambda t: t.trial_id)
+        return [trials[at : at + TRIALS_A_TASK] for at in range(0, len(trials), TRIALS_A_TASK)]
+
+    def work(self, item: list[CommittedTrial]) -> pa.Table:
+        """Counts of a batch."""
         parts = [
-            _count_trial(study, trial, kind, ids)
-            for trial in batch
-            for kind, ids in plane_ids.items()
+            _count_trial(self.study, trial, kind, self.scope.plane_ids(kind))
+            for trial in item
+            for kind in self.scope.planes
         ]
         return pa.concat_tables(parts)
 
-    buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, scope.stamped(FRAGMENTATION), compression="zstd") as writer:
-        for table in tables_in_order(batches, count):
-            writer.write_table(table.cast(writer.schema))
-    study.write_bytes("scores/fragmentation.parquet", buffer.getvalue())
+    def write(self, results: Iterator[pa.Table]) -> None:
+        """Put the batches together."""
+        buffer = io.BytesIO()
+        schema = self.scope.stamped(FRAGMENTATION)
+        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+            for table in results:
+                writer.write_table(table.cast(writer.schema))
+        self.study.write_bytes("scores/fragmentation.parquet", buffer.getvalue())
 
 
 def _count_trial(study: Study, trial: CommittedTrial, kind: PlaneKind, ids: range) -> pa.Table:

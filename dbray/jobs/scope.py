@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dbray.config import group_label
 from dbray.errors import UserError
-from dbray.planes import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
+from dbray.plane_kinds import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
 from dbray.store.study import CommittedTrial, Study
 
 
@@ -28,7 +28,7 @@ class Scope:
             f"{group} {trial.trial_id} {name} {record.sha256}"
             for group, trial in self.grouped_trials
             for name, record in trial.files.items()
-            if name.startswith("predictions")
+            if name.startswith(("predictions", "test_predictions"))
         )
         return hashlib.sha256(repr((inputs, sorted(self.planes.items()))).encode()).hexdigest()
 

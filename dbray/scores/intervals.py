@@ -109,3 +109,11 @@ def percentile_interval(sums: ReplicateSums, points: int) -> tuple[float, float]
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(scores, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def mean_interval(values: Float64, trial_ids: Sequence[str]) -> tuple[float, float]:
+    """The central 95 % of the mean of one value a trial, over bootstrap draws of the trials."""
+    weights = trial_weights(trial_ids)  # (B, S)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(weights @ values / len(values), [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,14 +1,39 @@
 """What makes a study this study: it can be extended, and never becomes another one."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dbray.errors import UserError
 from dbray.store.study import Study, study_at
 
 IDENTITY = ("dataset", "planes", "pictures", "group_by")  # what a study can never change, less ...
-GROWING = {"planes": "counts", "pictures": "plane_ids"}  # ... these, which can grow
+
+
+def _most(stored: Any, wanted: Any) -> dict[str, int]:  # noqa: ANN401 - JSON
+    """The larger count of each kind."""
+    kinds = [*stored, *(kind for kind in wanted if kind not in stored)]
+    return {kind: max(stored.get(kind, 0), wanted.get(kind, 0)) for kind in kinds}
+
+
+def _appended(stored: Any, wanted: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    """All of both, the new ones last."""
+    return [*stored, *(item for item in wanted if item not in stored)]
+
+
+def _set_once(stored: Any, wanted: Any) -> Any:  # noqa: ANN401 - JSON
+    """What is there stands; what is not there can be set."""
+    return wanted if stored is None else stored
+
+
+# ... these, which can grow: (section, field) to its empty value and how two are joined.
+GROWING: dict[tuple[str, str], tuple[Any, Callable[[Any, Any], Any]]] = {
+    ("planes", "counts"): ({}, _most),
+    ("planes", "adversarial_to"): (None, _set_once),
+    ("planes", "chosen"): ([], _appended),
+    ("pictures", "plane_ids"): ([], _appended),
+    ("pictures", "resolution"): (0, max),
+}
 
 
 def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> Study:
@@ -18,8 +43,8 @@ def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> S
     ----------
     described
         What goes to ``study.json``; the values under ``dataset``, ``planes``, ``pictures`` and
-        ``group_by`` are the study's identity, but for ``planes.counts`` (planes of each kind) and
-        ``pictures.plane_ids``: of these the study keeps the most that was ever asked for.
+        ``group_by`` are the study's identity, but for those in ``GROWING`` (such as the number of
+        planes): of these the study keeps all that was ever asked for.
 
     Raises
     ------
@@ -63,20 +88,23 @@ def _grow(study: Study, described: Mapping[str, Any]) -> dict[str, Any] | None:
             f"study {study.name} in {study.location} is another one: {'; '.join(differences)}; "
             "choose another --name"
         )
-    counts, pictures = dict(stored["planes"]["counts"]), stored["pictures"]["plane_ids"]
-    for kind, count in wanted["planes"]["counts"].items():
-        counts[kind] = max(count, counts.get(kind, 0))
-    pictures = sorted({*pictures, *wanted["pictures"]["plane_ids"]})
-    if (counts, pictures) == (stored["planes"]["counts"], stored["pictures"]["plane_ids"]):
-        return None
-    stored["planes"]["counts"], stored["pictures"]["plane_ids"] = counts, pictures
-    return dict(stored)
+    grown = json.loads(json.dumps(stored))
+    for (section, name), (empty, join) in GROWING.items():
+        now = stored[section].get(name, empty)
+        grown[section][name] = join(now, wanted[section].get(name, empty))
+    attacked = wanted["planes"].get("adversarial_to")
+    if attacked not in (None, grown["planes"]["adversarial_to"]):
+        raise UserError(
+            f"study {study.name}: its adversarial planes are against trial "
+            f"{grown['planes']['adversarial_to']}, not {attacked}; choose another --name"
+        )
+    return None if grown == stored else dict(grown)
 
 
 def _identity(described: Mapping[str, Any]) -> dict[str, Any]:
     identity = {key: described[key] for key in IDENTITY}
-    for key, growing in GROWING.items():
-        identity[key] = {name: v for name, v in identity[key].items() if name != growing}
+    for section, name in GROWING:
+        identity[section] = {key: v for key, v in identity[section].items() if key != name}
     return identity
 
 

@@ -28,7 +28,25 @@ PLANES = pa.schema(
         ("seed", pa.int64()),
     ]
 )
-ANCHORS = pa.schema([("plane_id", pa.int32()), ("position", pa.int8()), ("png", pa.binary())])
+ANCHORS = pa.schema(
+    [
+        ("plane_id", pa.int32()),
+        ("position", pa.int8()),
+        ("png", pa.binary()),
+        ("pixels", pa.binary()),
+    ]
+)
+SIMILARITY = pa.schema(
+    [
+        ("trial_a", pa.string()),
+        ("trial_b", pa.string()),
+        ("images", pa.int32()),
+        ("disagreement", pa.float64()),
+        ("expected_agreement", pa.float64()),
+        ("error_overlap", pa.float64()),
+        ("js_divergence", pa.float64()),
+    ]
+)
 AGREEMENT = pa.schema(
     [
         ("trial_a", pa.string()),
@@ -66,6 +84,23 @@ FRAGMENTATION = pa.schema(
     ]
 )
 
+DISTILLATION = pa.schema(
+    [
+        ("teacher", pa.string()),
+        ("student", pa.string()),
+        ("loss", pa.string()),
+        *(
+            (f"{name}{end}", pa.float64())
+            for name in ("distilled", "from_labels", "difference")
+            for end in ("", "_low", "_high")
+        ),
+        ("students", pa.int32()),
+        ("planes", pa.int32()),
+    ]
+)
+
+BYTES = ("labels", "confidence", "probabilities")  # columns that repeat too rarely
+
 # A row group is the least that a reader of a range of planes fetches.
 PLANES_PER_ROW_GROUP = 128
 
@@ -77,49 +112,94 @@ def label_maps_table(
     *,
     classes: int,
     extent: float,
+    confidences: Sequence[NDArray[np.uint8]] = (),
 ) -> pa.Table:
     """Label maps as rows: ``trial_id``, ``plane_id``, ``labels`` (the bytes of one R x R map).
+
+    With confidences, one for each map, a column ``confidence`` holds their bytes likewise.
 
     The schema's metadata hold what a reader needs to turn the bytes into an array: ``resolution``
     (R), ``dtype`` (``uint8``, or ``uint16`` little-endian), ``classes`` (C) and ``extent``.
     """
     maps = np.stack([np.ascontiguousarray(label_map) for label_map in label_maps])  # (P, R, R)
-    width = maps[0].nbytes
-    schema = pa.schema(
-        [
-            ("trial_id", pa.string()),
-            ("plane_id", pa.int32()),
-            ("labels", pa.binary(width)),
-        ],
-        metadata={
-            "resolution": str(maps.shape[1]),
-            "dtype": maps.dtype.name,
-            "classes": str(classes),
-            "extent": repr(extent),
-        },
-    )
-    labels = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(width), len(maps), [None, pa.py_buffer(maps)]
-    )
-    columns = [pa.array([trial_id] * len(maps)), pa.array(plane_ids, pa.int32()), labels]
-    return pa.Table.from_arrays(columns, schema=schema)
+    columns = {
+        "trial_id": pa.array([trial_id] * len(maps)),
+        "plane_id": pa.array(plane_ids, pa.int32()),
+        "labels": _bytes_column(maps),
+    }
+    if confidences:
+        columns["confidence"] = _bytes_column(np.stack(confidences))
+    metadata = {
+        "resolution": str(maps.shape[1]),
+        "dtype": maps.dtype.name,
+        "classes": str(classes),
+        "extent": repr(extent),
+    }
+    return pa.table(columns, metadata=metadata)
 
 
 def label_maps_from_table(table: pa.Table) -> NDArray[Any]:
     """Label maps of all rows, unsigned integers, shape (P, R, R)."""
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    resolution = int(metadata["resolution"])
-    dtype = np.dtype(metadata["dtype"]).newbyteorder("<")
+    metadata = _metadata(table)
+    return _arrays(table, "labels", metadata["dtype"], (int(metadata["resolution"]),) * 2)
+
+
+def confidences_from_table(table: pa.Table) -> NDArray[np.uint8]:
+    """Confidences of all rows, uint8, shape (P, R, R)."""
+    return _arrays(table, "confidence", "uint8", (int(_metadata(table)["resolution"]),) * 2)
+
+
+def predictions_table(
+    image_ids: NDArray[np.int64], labels: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> pa.Table:
+    """Answers on n test images: ``image_id``, ``label``, ``predicted``, ``probabilities``.
+
+    Parameters
+    ----------
+    probabilities
+        shape (n, C); stored as the bytes of C little-endian float32 numbers a row.
+    """
+    return pa.table(
+        {
+            "image_id": pa.array(image_ids, pa.int32()),
+            "label": pa.array(labels, pa.int32()),
+            "predicted": pa.array(probabilities.argmax(axis=1), pa.int32()),
+            "probabilities": _bytes_column(np.ascontiguousarray(probabilities, "<f4")),
+        }
+    )
+
+
+def probabilities_from_table(table: pa.Table) -> NDArray[np.float32]:
+    """Class probabilities of all rows of a table of test predictions, shape (n, C)."""
+    classes = table.schema.field("probabilities").type.byte_width // 4
+    return _arrays(table, "probabilities", "float32", (classes,))
+
+
+def _bytes_column(arrays: NDArray[Any]) -> pa.Array:
+    """One row of bytes for each of the arrays along the first axis."""
+    width = arrays[0].nbytes
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), len(arrays), [None, pa.py_buffer(np.ascontiguousarray(arrays))]
+    )
+
+
+def _arrays(table: pa.Table, column: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Inverse of ``_bytes_column``, shape (rows, *shape)."""
+    kind = np.dtype(dtype).newbyteorder("<")
     chunks = [
-        np.frombuffer(chunk.buffers()[1], dtype).reshape(-1, resolution, resolution)[
+        np.frombuffer(chunk.buffers()[1], kind).reshape(-1, *shape)[
             chunk.offset : chunk.offset + len(chunk)
         ]
-        for chunk in table["labels"].chunks
+        for chunk in table[column].chunks
         if len(chunk)
     ]
     if not chunks:
-        return np.empty((0, resolution, resolution), dtype)
+        return np.empty((0, *shape), kind)
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+
+
+def _metadata(table: pa.Table) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -132,7 +212,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
         table,
         buffer,
         compression="zstd",
-        use_dictionary=[name for name in table.column_names if name != "labels"],
+        use_dictionary=[name for name in table.column_names if name not in BYTES],
         row_group_size=PLANES_PER_ROW_GROUP if "labels" in table.column_names else None,
     )
     return buffer.getvalue()

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dbray.config import TrialConfig, canonical_json
+from dbray.config import AnyConfig, canonical_json, config_from_dict, stored_config
 from dbray.errors import UserError
 from dbray.store.folder import Folder, open_folder
 
@@ -36,11 +36,17 @@ class CommittedTrial:
     """A finished trial: ``committed.json`` with the config beside it."""
 
     trial_id: str
-    config: dict[str, Any]
+    config: AnyConfig
     metrics: dict[str, Any]
     files: dict[str, FileRecord]
     planes: dict[str, int]  # label maps in the predictions: how many planes of each kind
     pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
+    picture_resolution: int = 0  # of all its pictures
+
+    def without(self, role: str) -> "CommittedTrial":
+        """The trial less its files of one role (``pictures``, say)."""
+        files = {n: record for n, record in self.files.items() if not n.startswith(role)}
+        return replace(self, files=files)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class FailedTrial:
     """A trial that ended without a result, and why."""
 
     trial_id: str
-    config: dict[str, Any]
+    config: AnyConfig
     reason: str
 
 
@@ -146,21 +152,40 @@ class Study:
         """Write a file of the study; readers see all of it or nothing."""
         self.folder.write(path, data)
 
+    def trial(self, trial_id: str) -> CommittedTrial:
+        """One finished trial.
+
+        Raises
+        ------
+        UserError
+            If it is not there, or damaged.
+        """
+        found = self._read_committed(trial_id)
+        if isinstance(found, str):
+            raise UserError(f"{self.location}: no finished trial {trial_id}: {found}")
+        return found
+
     def is_committed(self, trial_id: str) -> bool:
         """Whether this trial is finished."""
         return self.folder.exists(f"trials/{trial_id}/committed.json")
 
     def commit(
         self,
-        config: TrialConfig,
+        config: AnyConfig,
         files: Mapping[str, bytes],
         *,
         metrics: Mapping[str, Any],
         planes: Mapping[str, int],
         pictures: Iterable[int] = (),
+        picture_resolution: int = 0,
         extending: CommittedTrial | None = None,
     ) -> bool:
         """Write a trial's files and, last of all, ``committed.json``.
+
+        Parameters
+        ----------
+        extending
+            What was committed before; its files stay part of the trial.
 
         Returns
         -------
@@ -175,7 +200,7 @@ class Study:
             return isinstance(kept, CommittedTrial) and _same_labels(kept.files, records)
         for name, data in files.items():
             self.folder.write(f"{top}/{name}", data)
-        self.folder.write(f"{top}/config.json", canonical_json(asdict(config)).encode())
+        self.folder.write(f"{top}/config.json", canonical_json(stored_config(config)).encode())
         kept_files = {} if extending is None else extending.files
         record = {
             "trial_id": trial_id,
@@ -183,15 +208,16 @@ class Study:
             "files": {n: asdict(r) for n, r in sorted({**kept_files, **records}.items())},
             "planes": dict(planes),
             "pictures": list(pictures),
+            "picture_resolution": picture_resolution,
         }
         self.folder.delete(f"{top}/failed.json")
         self.folder.write(f"{top}/committed.json", canonical_json(record).encode())
         return True
 
-    def record_failure(self, config: TrialConfig, reason: str) -> None:
+    def record_failure(self, config: AnyConfig, reason: str) -> None:
         """Keep a trial that cannot give a result, with the reason."""
         top = f"trials/{config.trial_id}"
-        self.folder.write(f"{top}/config.json", canonical_json(asdict(config)).encode())
+        self.folder.write(f"{top}/config.json", canonical_json(stored_config(config)).encode())
         self.folder.write(f"{top}/failed.json", canonical_json({"reason": reason}).encode())
 
     def discard(self, trial_id: str) -> None:
@@ -213,21 +239,23 @@ class Study:
             record = self._read_json(f"{top}/committed.json")
             return CommittedTrial(
                 trial_id=trial_id,
-                config=self._read_json(f"{top}/config.json"),
+                config=config_from_dict(self._read_json(f"{top}/config.json")),
                 metrics=record["metrics"],
                 files={n: FileRecord(**r) for n, r in record["files"].items()},
                 planes=record["planes"],
                 pictures=tuple(record["pictures"]),
+                picture_resolution=record.get("picture_resolution", 0),
             )
         except FileNotFoundError:
-            return f"{top}/config.json is missing"
+            return f"{top}/committed.json or config.json is missing"
         except (ValueError, KeyError, TypeError):
             return f"{top}/committed.json or config.json is not what a trial commits"
 
     def _read_failed(self, trial_id: str) -> FailedTrial:
         top = f"trials/{trial_id}"
         reason = self._read_json(f"{top}/failed.json")["reason"]
-        return FailedTrial(trial_id, self._read_json(f"{top}/config.json"), str(reason))
+        config = config_from_dict(self._read_json(f"{top}/config.json"))
+        return FailedTrial(trial_id, config, str(reason))
 
     def _checksum_differs(self, trial_id: str, name: str, record: FileRecord) -> bool:
         data = self.folder.read(f"trials/{trial_id}/{name}")

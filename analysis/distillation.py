@@ -1,0 +1,130 @@
+"""The report's part on distillation: students beside their twins from labels, claim C6."""
+
+import altair as alt
+import pandas as pd
+
+from analysis.claims import Comparison, Interval, Verdict, decide
+from analysis.names import display_name
+from analysis.page import Figure, Section, Table
+from analysis.tables import StudyTables, records
+from analysis.theme import INK
+
+CELL_WIDTH, CELL_HEIGHT = 118, 58  # px
+LOSSES = {
+    "kl": "soft outputs (KL divergence)",
+    "hard": "the teacher's classes (cross-entropy)",
+    "mse": "the teacher's logits (squared error)",
+}
+
+
+def distillation_section(tables: StudyTables) -> Section | None:
+    """Agreement of students with their teachers, as matrices and with every interval."""
+    if not len(tables.distillation):
+        return None
+    frame = distillation_frame(tables)
+    rows = [
+        [
+            row["teacher_name"],
+            row["student_name"],
+            row["loss"],
+            "{distilled:.3f} [{distilled_low:.3f}, {distilled_high:.3f}]".format_map(row),
+            "{from_labels:.3f} [{from_labels_low:.3f}, {from_labels_high:.3f}]".format_map(row),
+            "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]".format_map(row),
+            str(row["students"]),
+        ]
+        for row in records(frame)
+    ]
+    prose = [
+        "A student is trained on its teacher's outputs alone, from other initial weights and with "
+        "another order of the data than its teacher. It is compared with that teacher, and so is "
+        "the same student (architecture, recipe, seeds) trained on the labels. The intervals draw "
+        f"planes and students anew ({int(frame.planes.iloc[0])} test planes, "
+        f"{int(frame.students.min())} students or more a cell); the difference is that of the same "
+        "draws.",
+    ]
+    columns = [
+        *("teacher", "student", "loss", "agreement, distilled", "agreement, from labels"),
+        *("difference", "students"),
+    ]
+    figures = [
+        Figure(f"distillation-{loss}", distillation_matrix(frame, loss))
+        for loss in LOSSES
+        if loss in set(frame.loss)
+    ]
+    return Section("Students and teachers", prose, figures, [Table(columns, rows)])
+
+
+def distillation_frame(tables: StudyTables) -> pd.DataFrame:
+    """Rows of ``distillation`` with names for people."""
+    rows = tables.distillation
+    return rows.assign(
+        teacher_name=rows.teacher.map(display_name), student_name=rows.student.map(display_name)
+    )
+
+
+def distillation_matrix(frame: pd.DataFrame, loss: str) -> alt.TopLevelMixin:
+    """Students by teachers under one loss: both agreements, coloured by their difference."""
+    shown = frame[frame.loss == loss].assign(
+        first=lambda f: f.distilled.map("{:.2f}".format),
+        second=lambda f: f.from_labels.map("from labels {:.2f}".format),
+    )
+    most = float(shown.difference.abs().max()) or 1.0
+    base = alt.Chart(shown).encode(
+        x=alt.X("teacher_name:N", title="teacher", axis=alt.Axis(orient="top", labelAngle=0)),
+        y=alt.Y("student_name:N", title="student"),
+    )
+    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
+        color=alt.Color(
+            "difference:Q",
+            title="closer by",
+            scale=alt.Scale(scheme="purpleorange", reverse=True, domain=[-most, most]),
+        ),
+        tooltip=[
+            alt.Tooltip("student_name:N", title="student"),
+            alt.Tooltip("teacher_name:N", title="teacher"),
+            alt.Tooltip("distilled:Q", title="agreement, distilled", format=".3f"),
+            alt.Tooltip("from_labels:Q", title="agreement, from labels", format=".3f"),
+            alt.Tooltip("difference:Q", format="+.3f"),
+            alt.Tooltip("difference_low:Q", title="95 % interval from", format="+.3f"),
+            alt.Tooltip("difference_high:Q", title="to", format="+.3f"),
+        ],
+    )
+    ink = alt.condition(
+        f"abs(datum.difference) > {0.72 * most}", alt.value("white"), alt.value(INK)
+    )
+    large = base.mark_text(fontSize=15, fontWeight=600, dy=-8)
+    small = base.mark_text(fontSize=11, dy=11)
+    return alt.layer(
+        cells,
+        large.encode(text="first:N", color=ink),
+        small.encode(text="second:N", color=ink),
+    ).properties(
+        width=CELL_WIDTH * shown.teacher.nunique(),
+        height=CELL_HEIGHT * shown.student.nunique(),
+        title=alt.TitleParams(
+            f"How close do students come to their teachers? Learned: {LOSSES[loss]}",
+            subtitle="Agreement with the teacher; below it, that of the same student trained on "
+            "labels. Orange: distillation brings them closer.",
+        ),
+    )
+
+
+def check_distillation(tables: StudyTables) -> Verdict:
+    """C6 on the differences' intervals."""
+    zero = Interval("no difference", 0.0, 0.0, 0.0)
+    comparisons = [
+        Comparison(
+            Interval(
+                "{student_name} from {teacher_name} ({loss}): closer by".format_map(row),
+                row["difference"],
+                row["difference_low"],
+                row["difference_high"],
+            ),
+            zero,
+        )
+        for row in records(distillation_frame(tables))
+    ]
+    if not comparisons:
+        missing = "It needs finished students with their teachers and twins trained on labels."
+        return Verdict("C6", "cannot be told", "There is nothing to compare.", (), missing)
+    return decide("C6", comparisons)

@@ -1,0 +1,154 @@
+"""The report's part on planes off the data and around one image, apart from those through data."""
+
+import altair as alt
+import pandas as pd
+
+from analysis.gallery import gallery_chart
+from analysis.names import KIND_TITLES, display_name
+from analysis.page import Figure, Section
+from analysis.pictures import APART, Plane
+from analysis.tables import SCORED_KIND, StudyTables, group_order, records
+from analysis.theme import INK
+from dbray.plane_kinds import LOCAL, OFF_MANIFOLD
+
+CELL_WIDTH, CELL_HEIGHT = 84, 34  # px
+
+
+def off_manifold_section(tables: StudyTables, *, confidence: bool) -> Section | None:
+    """Galleries and scores of the kinds of planes that do not go through three real images."""
+    kinds: list[str] = [kind for kind in APART if kind in set(tables.groups_by_kind.kind)]
+    planes = [plane for plane in tables.planes if plane.apart]
+    if not kinds and not planes:
+        return None
+    prose = [
+        "These slices go through images that are no data: noise and shuffled pixels (off the data "
+        "manifold), or one image and changed copies of it (the neighbourhood of a point). What a "
+        "model answers there was never trained, so it shows what the architecture itself prefers. "
+        "None of it enters the scores above.",
+        *_findings(tables, kinds),
+    ]
+    figures = [
+        Figure(f"regions-apart-{number}", gallery_chart(tables, part, confidence=confidence))
+        for number, part in enumerate(_by_threes(planes), start=1)
+    ]
+    if kinds:
+        figures.append(Figure("agreement-by-kind", agreement_by_kind(tables, kinds)))
+        figures.append(Figure("regions-by-kind", regions_by_kind(tables, kinds)))
+    return Section("Off the data, and close to one image", prose, figures)
+
+
+def agreement_by_kind(tables: StudyTables, kinds: list[str]) -> alt.TopLevelMixin:
+    """Agreement within each group on each kind of planes, test planes first."""
+    rows = tables.groups_by_kind
+    inside = rows[(rows.group_a == rows.group_b) & rows.kind.isin([SCORED_KIND, *kinds])]
+    interval = [
+        f"{low:.3f} to {high:.3f}" for low, high in zip(inside.low, inside.high, strict=True)
+    ]
+    frame = inside.assign(group=inside.name_a, interval=interval)
+    return _heat_map(
+        frame[["group", "kind", "agreement", "interval", "planes"]],
+        tables,
+        [SCORED_KIND, *kinds],
+        value=("agreement", "agreement within a group", ".2f"),
+        extra=[alt.Tooltip("interval:N", title="95 % interval"), "planes:Q"],
+        title="Do seeds agree where there is no data?",
+    )
+
+
+def regions_by_kind(tables: StudyTables, kinds: list[str]) -> alt.TopLevelMixin:
+    """Mean number of decision regions of each group on each kind of planes."""
+    shown = tables.fragmentation[tables.fragmentation.kind.isin([SCORED_KIND, *kinds])]
+    frame = shown.groupby(["group", "kind"], as_index=False).agg(
+        components=("components", "mean"), low=("components", "min"), high=("components", "max")
+    )
+    size = tables.info["planes"]["resolution"]
+    return _heat_map(
+        frame,
+        tables,
+        [SCORED_KIND, *kinds],
+        value=("components", f"regions a plane (R = {size})", ".1f"),
+        extra=[
+            alt.Tooltip("low:Q", title="least of its models", format=".2f"),
+            alt.Tooltip("high:Q", title="most of its models", format=".2f"),
+        ],
+        title="Into how many regions do models cut these planes?",
+    )
+
+
+def _heat_map(
+    frame: pd.DataFrame,
+    tables: StudyTables,
+    kinds: list[str],
+    *,
+    value: tuple[str, str, str],
+    extra: list[alt.Tooltip | str],
+    title: str,
+) -> alt.TopLevelMixin:
+    column, meaning, form = value
+    names = [display_name(label) for label in group_order(tables.trials, tables.groups)]
+    low, high = float(frame[column].min()), float(frame[column].max())
+    base = alt.Chart(frame).encode(
+        x=alt.X("kind:N", sort=kinds, title=None, axis=alt.Axis(orient="top", labelAngle=0)),
+        y=alt.Y("group:N", sort=names, title=None),
+    )
+    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
+        color=alt.Color(
+            f"{column}:Q",
+            title=meaning,
+            scale=alt.Scale(scheme="blues", domain=[low - (high - low) / 3, high]),
+        ),
+        tooltip=[
+            "group:N",
+            alt.Tooltip("kind:N", title="planes"),
+            alt.Tooltip(f"{column}:Q", title=meaning, format=".3f"),
+            *extra,
+        ],
+    )
+    text = base.mark_text(fontSize=12).encode(
+        text=alt.Text(f"{column}:Q", format=form),
+        color=alt.condition(
+            alt.datum[column] > low + 0.6 * (high - low), alt.value("white"), alt.value(INK)
+        ),
+    )
+    return alt.layer(cells, text).properties(
+        width=CELL_WIDTH * len(kinds),
+        height=CELL_HEIGHT * max(1, len(names)),
+        title=alt.TitleParams(title, subtitle=f"{meaning}; test planes for comparison."),
+    )
+
+
+def _findings(tables: StudyTables, kinds: list[str]) -> list[str]:
+    """C9 in words: whether patterns are an architecture's own, and the same for every seed."""
+    rows = tables.groups_by_kind
+    said = []
+    for kind in kinds:
+        on = rows[rows.kind == kind]
+        inside, between = on[on.group_a == on.group_b], on[on.group_a != on.group_b]
+        if not len(inside) or not len(between):
+            continue
+        more = inside.agreement.mean() - between.agreement.mean()
+        ordered = records(inside.sort_values("agreement"))
+        least, most = ordered[0], ordered[-1]
+        said.append(
+            f"Through {KIND_TITLES[kind]}: two models of one group agree on "
+            f"{inside.agreement.mean():.0%} of points on average ({least['name_a']} least, "
+            f"{least['agreement']:.0%}; {most['name_a']} most, {most['agreement']:.0%}), models of "
+            f"different groups on {between.agreement.mean():.0%}, {abs(more) * 100:.0f} points "
+            f"{'less' if more >= 0 else 'more'}."
+        )
+    if said and set(kinds) & set(OFF_MANIFOLD):
+        said.append(
+            "C9 (off the manifold each family shows a pattern of its own, much the same for every "
+            "seed) asks for high agreement within a group and clearly less between groups on the "
+            f"{', '.join(k for k in kinds if k in OFF_MANIFOLD)} slices; the pictures show whether "
+            "the patterns look alike."
+        )
+    if set(kinds) & set(LOCAL):
+        said.append(
+            "Around one image agreement is high wherever all three anchors keep the image's class."
+        )
+    return said
+
+
+def _by_threes(items: list[Plane]) -> list[list[Plane]]:
+    return [items[at : at + 3] for at in range(0, len(items), 3)]

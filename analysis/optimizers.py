@@ -1,0 +1,153 @@
+"""The report's part on optimizers: accuracy and reproducibility of each, and claim C5."""
+
+from itertools import groupby
+
+import altair as alt
+import pandas as pd
+
+from analysis.claims import Comparison, Interval, Verdict, decide
+from analysis.names import display_name
+from analysis.page import Figure, Section, Table
+from analysis.tables import StudyTables, records
+from analysis.theme import LINE_COLOURS
+from dbray.config import TrialConfig
+from dbray.scores.intervals import mean_interval
+
+TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "sam": "SAM"}
+
+
+def optimizer_section(tables: StudyTables) -> Section | None:
+    """Test accuracy and agreement by architecture and optimizer, with intervals."""
+    if tables.info["group_by"] != ["architecture", "training.optimizer"]:
+        return None
+    frame = optimizer_frame(tables)
+    if not len(frame):
+        return None
+    rows = [
+        [
+            row["architecture"],
+            TITLES[row["optimizer"]],
+            "{accuracy:.3f} [{accuracy_low:.3f}, {accuracy_high:.3f}]".format_map(row),
+            "{agreement:.3f} [{low:.3f}, {high:.3f}]".format_map(row),
+            str(row["models"]),
+        ]
+        for row in records(frame)
+    ]
+    prose = [
+        "Agreement between seeds with its interval over planes and seeds; accuracy is the mean "
+        "over seeds, its interval a bootstrap over seeds. Both are 95 %.",
+        _accuracy_in_words(frame),
+    ]
+    columns = ["architecture", "optimizer", "test accuracy", "agreement within", "models"]
+    chart = Figure("optimizers", optimizer_chart(frame))
+    return Section("Optimizers", prose, [chart], [Table(columns, rows)])
+
+
+def optimizer_frame(tables: StudyTables) -> pd.DataFrame:
+    """One row an architecture and optimizer with two or more finished trials."""
+    rows = []
+    within = {row["group_a"]: row for row in records(tables.inside)}
+    for label, trials in tables.trials.groupby("label", sort=False):
+        config = tables.configs[trials.trial_id.iloc[0]]
+        if label not in within or not isinstance(config, TrialConfig):
+            continue
+        accuracy = trials.test_accuracy.to_numpy(float)
+        low, high = mean_interval(accuracy, sorted(trials.trial_id))
+        rows.append(
+            {
+                "architecture": display_name(config.name),
+                "optimizer": config.training.optimizer,
+                "accuracy": accuracy.mean(),
+                "accuracy_low": low,
+                "accuracy_high": high,
+                **{name: within[str(label)][name] for name in ("agreement", "low", "high")},
+                "models": len(trials),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    if not len(frame):
+        return frame
+    order = frame.optimizer.map(list(TITLES).index)
+    return frame.assign(order=order).sort_values(["architecture", "order"], ignore_index=True)
+
+
+def optimizer_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """Agreement against test accuracy, one panel an architecture, a cross of intervals a point."""
+    names = [name for name in TITLES.values() if name in set(frame.optimizer.map(TITLES))]
+    base = alt.Chart(frame.assign(name=frame.optimizer.map(TITLES))).encode(
+        color=alt.Color(
+            "name:N", title="optimizer", scale=alt.Scale(domain=names, range=LINE_COLOURS[:4])
+        ),
+        shape=alt.Shape("name:N", title="optimizer", scale=alt.Scale(domain=names)),
+    )
+    scale = alt.Scale(zero=False, nice=True)
+    x = alt.X("accuracy:Q", title="test accuracy", scale=scale)
+    y = alt.Y("agreement:Q", title="agreement between seeds", scale=scale)
+    panel = alt.layer(
+        base.mark_rule(strokeWidth=2, opacity=0.7).encode(
+            x=alt.X("accuracy_low:Q", title="test accuracy", scale=scale),
+            x2="accuracy_high:Q",
+            y=y,
+        ),
+        base.mark_rule(strokeWidth=2, opacity=0.7).encode(
+            y=alt.Y("low:Q", title="agreement between seeds", scale=scale), y2="high:Q", x=x
+        ),
+        base.mark_point(filled=True, size=110, opacity=1).encode(
+            x=x,
+            y=y,
+            tooltip=[
+                "architecture:N",
+                alt.Tooltip("name:N", title="optimizer"),
+                alt.Tooltip("accuracy:Q", title="test accuracy", format=".3f"),
+                alt.Tooltip("agreement:Q", format=".3f"),
+                alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
+                alt.Tooltip("high:Q", title="to", format=".3f"),
+            ],
+        ),
+    ).properties(width=230, height=210)
+    chart: alt.TopLevelMixin = (
+        panel.facet(facet=alt.Facet("architecture:N", title=None), columns=4)
+        .resolve_scale(x="independent")
+        .properties(
+            title=alt.TitleParams(
+                "Which optimizer finds the same model again, and which the most accurate one?",
+                subtitle="Bars: 95 % intervals. Up: more reproducible; right: more accurate.",
+            )
+        )
+    )
+    return chart
+
+
+def check_optimizers(tables: StudyTables) -> Verdict:
+    """C5: SAM's models agree with each other more than SGD's and Adam's, in each architecture."""
+    frame = optimizer_frame(tables)
+    comparisons = []
+    for name, rows in groupby(records(frame), key=lambda row: row["architecture"]):
+        found = {
+            row["optimizer"]: Interval(
+                f"{name} with {TITLES[row['optimizer']]}", row["agreement"], row["low"], row["high"]
+            )
+            for row in rows
+        }
+        comparisons += [
+            Comparison(found["sam"], found[other])
+            for other in ("sgd", "adam")
+            if "sam" in found and other in found
+        ]
+    if not comparisons:
+        missing = "It needs SAM beside SGD or Adam, each with two finished trials."
+        return Verdict("C5", "cannot be told", "There is nothing to compare.", (), missing)
+    return decide("C5", comparisons)
+
+
+def _accuracy_in_words(frame: pd.DataFrame) -> str:
+    said = []
+    for name, group in groupby(records(frame), key=lambda row: row["architecture"]):
+        rows = list(group)
+        accurate = max(rows, key=lambda row: row["accuracy"])
+        alike = max(rows, key=lambda row: row["agreement"])
+        said.append(
+            f"{name}: {TITLES[accurate['optimizer']]} most accurate ({accurate['accuracy']:.3f}), "
+            f"{TITLES[alike['optimizer']]} most reproducible ({alike['agreement']:.3f})"
+        )
+    return "; ".join(said) + "."

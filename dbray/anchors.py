@@ -1,0 +1,209 @@
+"""The three images that span each plane, by the plane's kind.
+
+A plane is known by its id, which says its kind. With the plane seed the id decides the anchors,
+so that a set of planes can grow without changing the first. Anchors are images as a data set has
+them (uint8); those of kinds that no seed can decide are *given*: planes through chosen images, and
+through images that were perturbed against one model.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dbray.datasets.dataset import Dataset
+from dbray.errors import UserError
+from dbray.plane_kinds import PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind
+from dbray.planes import Frame, plane_frame
+
+MAX_DRAWS = 1000  # of one plane's anchors, before its data set is called unusable
+NOISE = 0.1  # standard deviation of gaussian anchors' noise, where a pixel runs from 0 to 1
+NO_IMAGE = -1  # image id and class of an anchor that is no image of the data set
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The three images that span one plane.
+
+    Attributes
+    ----------
+    image_ids
+        Positions in the training split for ``train`` planes, in the test split for all others:
+        the image itself, or the one it was made from; ``NO_IMAGE`` for pure noise.
+    classes
+        Labels of those images; ``NO_IMAGE`` where the image shows nothing any more.
+    images
+        uint8, shape (3, channels, height, width).
+    """
+
+    image_ids: tuple[int, int, int]
+    classes: tuple[int, int, int]
+    images: Images
+
+
+@dataclass(frozen=True)
+class PlaneSource:
+    """Where a study's planes come from.
+
+    Attributes
+    ----------
+    seed
+        Of the draws.
+    chosen
+        Test images that span the planes of kind ``chosen``, in their order.
+    adversarial
+        Anchors of the planes of kind ``adversarial``, in their order.
+    """
+
+    seed: int = 0
+    chosen: tuple[tuple[int, int, int], ...] = ()
+    adversarial: tuple[Anchors, ...] = field(default=(), repr=False)
+
+
+def plane_anchors(dataset: Dataset, plane_id: int, source: PlaneSource) -> Anchors:
+    """Anchors of a plane.
+
+    ``test``: test images of three different classes. ``train``: training images. ``uniform``:
+    uniform noise. ``shuffled``: test images, the pixels of each in an order of its own.
+    ``mixed``: one test image and two shuffled ones. ``gaussian``: a test image and two copies with
+    noise. ``rotated``: a test image and its copies turned by 90 and 180 degrees.
+
+    Raises
+    ------
+    UserError
+        If the data set has no three images that span a plane of that kind.
+
+    References
+    ----------
+    Somepalli et al., CVPR 2022, section 2.
+    """
+    kind = plane_kind(plane_id)
+    number = plane_id - plane_ids_of(kind, 1).start
+    if kind == "adversarial":
+        return source.adversarial[number]
+    if kind == "chosen":
+        return _chosen(dataset, source.chosen[number])
+    _check_enough(dataset, kind)
+    rng = np.random.default_rng([source.seed, plane_id])
+    for _ in range(MAX_DRAWS):
+        anchors = _draw(dataset, kind, rng)
+        if anchors and _span_a_plane(dataset, anchors):
+            return anchors
+    raise UserError(
+        f"data set {dataset.name}: no three images that span a plane of kind {kind} in "
+        f"{MAX_DRAWS} draws; too many of its images are equal"
+    )
+
+
+def frames_of(dataset: Dataset, plane_ids: Sequence[int], source: PlaneSource) -> Iterator[Frame]:
+    """Frames of planes in the space of normalised inputs, one at a time."""
+    for plane_id in plane_ids:
+        yield anchors_frame(dataset, plane_anchors(dataset, plane_id, source))
+
+
+def anchors_frame(dataset: Dataset, anchors: Anchors) -> Frame:
+    """Frame of the plane through three images, as normalised inputs."""
+    return plane_frame(dataset.normalise(anchors.images).reshape(3, -1))
+
+
+def check_planes(dataset: Dataset, counts: Mapping[str, int], source: PlaneSource) -> None:
+    """Draw the first plane of every kind that is asked for.
+
+    Raises
+    ------
+    UserError
+        If one cannot be drawn.
+    """
+    for kind in PLANE_KINDS:
+        given = kind in ("adversarial", "chosen")
+        if counts.get(kind, 0) and not given:
+            plane_anchors(dataset, plane_ids_of(kind, 1).start, source)
+    for images in source.chosen:
+        anchors = _chosen(dataset, images)
+        if not _span_a_plane(dataset, anchors):
+            raise UserError(f"images {', '.join(map(str, images))}: span no plane; two are equal")
+
+
+def _check_enough(dataset: Dataset, kind: PlaneKind) -> None:
+    if kind == "test" and len(np.unique(dataset.test_labels)) < 3:
+        raise UserError(
+            f"data set {dataset.name}: planes of kind test need three test images of three "
+            "different classes, and it has fewer"
+        )
+    images = dataset.train_images if kind == "train" else dataset.test_images
+    if len(images) < 3:
+        raise UserError(f"data set {dataset.name}: planes of kind {kind} need three images")
+    if kind == "rotated" and images.shape[2] != images.shape[3]:
+        raise UserError(
+            f"data set {dataset.name}: planes of kind rotated need square images, and these "
+            f"have {images.shape[3]}x{images.shape[2]} pixels"
+        )
+
+
+def _draw(dataset: Dataset, kind: PlaneKind, rng: np.random.Generator) -> Anchors | None:
+    """One draw of anchors; None if these images will not do."""
+    if kind == "uniform":
+        noise = rng.integers(256, size=(3, *dataset.input_shape), dtype=np.uint8)
+        return Anchors((NO_IMAGE,) * 3, (NO_IMAGE,) * 3, noise)
+    train = kind == "train"
+    images, labels = (
+        (dataset.train_images, dataset.train_labels)
+        if train
+        else (dataset.test_images, dataset.test_labels)
+    )
+    ids = rng.choice(len(images), size=3, replace=False)
+    classes = labels[ids]
+    if kind == "test" and len(set(classes.tolist())) < 3:
+        return None
+    if kind in ("gaussian", "rotated"):
+        ids = ids[[0, 0, 0]]
+        made = _local_copies(images[ids[0]], kind, rng)
+        return _anchors(ids, labels[ids], made)
+    if kind in ("shuffled", "mixed"):
+        first = 1 if kind == "mixed" else 0
+        made = np.stack([*images[ids[:first]], *(_shuffle(i, rng) for i in images[ids[first:]])])
+        classes = np.where(np.arange(3) < first, classes, NO_IMAGE)
+        return _anchors(ids, classes, made)
+    return _anchors(ids, classes, images[ids])
+
+
+def _anchors(ids: NDArray[np.int64], classes: NDArray[np.int64], images: Images) -> Anchors:
+    one, two, three = ids.tolist()
+    a, b, c = classes.tolist()
+    return Anchors((one, two, three), (a, b, c), images)
+
+
+def _shuffle(image: Images, rng: np.random.Generator) -> Images:
+    """The pixels of an image (C, H, W) in another order, their channels kept together."""
+    flat = image.reshape(len(image), -1)
+    return flat[:, rng.permutation(flat.shape[1])].reshape(image.shape)
+
+
+def _local_copies(image: Images, kind: PlaneKind, rng: np.random.Generator) -> Images:
+    """An image (C, H, W) and two changed copies of it."""
+    if kind == "rotated":
+        return np.stack([np.rot90(image, turns, axes=(1, 2)) for turns in range(3)])
+    noise = rng.normal(0, 255 * NOISE, (2, *image.shape))
+    noisy = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+    return np.stack([image, *noisy])
+
+
+def _chosen(dataset: Dataset, ids: tuple[int, int, int]) -> Anchors:
+    if max(ids) >= len(dataset.test_images):
+        raise UserError(
+            f"image {max(ids)}: data set {dataset.name} has test images 0 to "
+            f"{len(dataset.test_images) - 1}"
+        )
+    which = np.array(ids)
+    return _anchors(which, dataset.test_labels[which], dataset.test_images[which])
+
+
+def _span_a_plane(dataset: Dataset, anchors: Anchors) -> bool:
+    try:
+        anchors_frame(dataset, anchors)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""Score job: how alike models answer on test images, pair by pair, to ``similarity.parquet``."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dbray.jobs.scope import Scope
+from dbray.scores.similarity import (
+    disagreement,
+    error_overlap,
+    expected_agreement,
+    js_divergence,
+)
+from dbray.store.schemas import SIMILARITY, probabilities_from_table
+from dbray.store.study import CommittedTrial, Study
+
+TRIALS_PER_BLOCK = 32
+FILE = "test_predictions.parquet"
+Block = tuple[CommittedTrial, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What M models answer on n test images."""
+
+    predicted: NDArray[np.uint16]  # (M, n)
+    labels: NDArray[np.int32]  # (n,)
+    probabilities: NDArray[np.float32]  # (M, n, C)
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Of each model, shape (M,)."""
+        return np.asarray((self.predicted == self.labels).mean(axis=1), np.float64)
+
+
+@dataclass(frozen=True)
+class SimilarityJob:
+    """Every pair of trials by the usual measures on the test images."""
+
+    study: Study
+    scope: Scope
+
+    @cached_property
+    def items(self) -> list[tuple[Block, Block]]:
+        """Pairs of blocks of trials, a block with itself among them."""
+        trials = [trial for _, trial in self.scope.grouped_trials if FILE in trial.files]
+        ordered = sorted(trials, key=lambda trial: trial.trial_id)
+        blocks = [
+            tuple(ordered[at : at + TRIALS_PER_BLOCK])
+            for at in range(0, len(ordered), TRIALS_PER_BLOCK)
+        ]
+        return list(combinations_with_replacement(blocks, 2))
+
+    def work(self, item: tuple[Block, Block]) -> pa.Table:
+        """One row a pair of distinct trials, the smaller id first."""
+        block_a, block_b = item
+        a = self._answers(block_a)
+        b = a if block_a is block_b else self._answers(block_b)
+        shape = len(block_a), len(block_b)
+        rows, columns = np.triu_indices(shape[0], 1) if a is b else np.indices(shape)
+        rows, columns = rows.ravel(), columns.ravel()
+        expected = expected_agreement(a.accuracy[:, None], b.accuracy, self.scope.classes)
+        measures = {
+            "disagreement": disagreement(a.predicted, b.predicted),
+            "expected_agreement": expected,
+            "error_overlap": error_overlap(a.predicted, b.predicted, a.labels),
+            "js_divergence": js_divergence(a.probabilities, b.probabilities),
+        }
+        return pa.Table.from_pydict(
+            {
+                "trial_a": _ids(block_a, rows),
+                "trial_b": _ids(block_b, columns),
+                "images": np.full(len(rows), len(a.labels)),
+                **{name: values[rows, columns] for name, values in measures.items()},
+            },
+            schema=SIMILARITY,
+        )
+
+    def write(self, results: Iterator[pa.Table]) -> None:
+        """Put the blocks together."""
+        buffer = io.BytesIO()
+        schema = self.scope.stamped(SIMILARITY)
+        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+            for table in results:
+                writer.write_table(table.cast(schema))
+        self.study.write_bytes("scores/similarity.parquet", buffer.getvalue())
+
+    def _answers(self, block: Block) -> Answers:
+        tables = [self.study.read_table(f"trials/{trial.trial_id}/{FILE}") for trial in block]
+        return Answers(
+            np.stack([table["predicted"].to_numpy().astype(np.uint16) for table in tables]),
+            tables[0]["label"].to_numpy(),
+            np.stack([probabilities_from_table(table) for table in tables]),
+        )
+
+
+def _ids(block: Sequence[CommittedTrial], places: NDArray[np.int64]) -> NDArray[np.str_]:
+    return np.array([trial.trial_id for trial in block])[places]
