@@ -26,7 +26,7 @@ def distillation_section(tables: StudyTables) -> Section | None:
         [
             row["teacher_name"],
             row["student_name"],
-            row["loss"],
+            row["learned"],
             "{distilled:.3f} [{distilled_low:.3f}, {distilled_high:.3f}]".format_map(row),
             "{from_labels:.3f} [{from_labels_low:.3f}, {from_labels_high:.3f}]".format_map(row),
             "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]".format_map(row),
@@ -43,13 +43,12 @@ def distillation_section(tables: StudyTables) -> Section | None:
         "draws.",
     ]
     columns = [
-        *("teacher", "student", "loss", "agreement, distilled", "agreement, from labels"),
+        *("teacher", "student", "learned", "agreement, distilled", "agreement, from labels"),
         *("difference", "students"),
     ]
     figures = [
-        Figure(f"distillation-{loss}", distillation_matrix(frame, loss))
-        for loss in LOSSES
-        if loss in set(frame.loss)
+        Figure(f"distillation-{number}", distillation_matrix(frame[frame.learned == learned]))
+        for number, learned in enumerate(dict.fromkeys(frame.learned), start=1)
     ]
     return Section("Students and teachers", prose, figures, [Table(columns, rows)])
 
@@ -57,14 +56,20 @@ def distillation_section(tables: StudyTables) -> Section | None:
 def distillation_frame(tables: StudyTables) -> pd.DataFrame:
     """Rows of ``distillation`` with names for people."""
     rows = tables.distillation
+    heat = [
+        f", temperature {temperature:g}" if loss == "kl" else ""
+        for loss, temperature in zip(rows.loss, rows.temperature, strict=True)
+    ]
     return rows.assign(
-        teacher_name=rows.teacher.map(display_name), student_name=rows.student.map(display_name)
+        teacher_name=rows.teacher.map(display_name),
+        student_name=rows.student.map(display_name),
+        learned=rows.loss.map(LOSSES) + heat,
     )
 
 
-def distillation_matrix(frame: pd.DataFrame, loss: str) -> alt.TopLevelMixin:
+def distillation_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Students by teachers under one loss: both agreements, coloured by their difference."""
-    shown = frame[frame.loss == loss].assign(
+    shown = frame.assign(
         first=lambda f: f.distilled.map("{:.2f}".format),
         second=lambda f: f.from_labels.map("from labels {:.2f}".format),
     )
@@ -102,7 +107,7 @@ def distillation_matrix(frame: pd.DataFrame, loss: str) -> alt.TopLevelMixin:
         width=CELL_WIDTH * shown.teacher.nunique(),
         height=CELL_HEIGHT * shown.student.nunique(),
         title=alt.TitleParams(
-            f"How close do students come to their teachers? Learned: {LOSSES[loss]}",
+            f"How close do students come to their teachers? Learned: {frame.learned.iloc[0]}",
             subtitle="Agreement with the teacher; below it, that of the same student trained on "
             "labels. Orange: distillation brings them closer.",
         ),
@@ -115,7 +120,7 @@ def check_distillation(tables: StudyTables) -> Verdict:
     comparisons = [
         Comparison(
             Interval(
-                "{student_name} from {teacher_name} ({loss}): closer by".format_map(row),
+                "{student_name} from {teacher_name} ({learned}): closer by".format_map(row),
                 row["difference"],
                 row["difference_low"],
                 row["difference_high"],

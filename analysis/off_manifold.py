@@ -5,11 +5,11 @@ import pandas as pd
 
 from analysis.gallery import gallery_chart
 from analysis.names import KIND_TITLES, display_name
-from analysis.page import Figure, Section
+from analysis.page import Figure, Section, Table
 from analysis.pictures import APART, Plane
-from analysis.tables import SCORED_KIND, StudyTables, group_order, records
+from analysis.tables import SCORED_KIND, StudyTables, group_order
 from analysis.theme import INK
-from dbray.plane_kinds import LOCAL, OFF_MANIFOLD
+from dbray.plane_kinds import OFF_MANIFOLD
 
 CELL_WIDTH, CELL_HEIGHT = 84, 34  # px
 
@@ -25,7 +25,7 @@ def off_manifold_section(tables: StudyTables, *, confidence: bool) -> Section | 
         "manifold), or one image and changed copies of it (the neighbourhood of a point). What a "
         "model answers there was never trained, so it shows what the architecture itself prefers. "
         "None of it enters the scores above.",
-        *_findings(tables, kinds),
+        *_pattern_in_words(tables, kinds),
     ]
     figures = [
         Figure(f"regions-apart-{number}", gallery_chart(tables, part, confidence=confidence))
@@ -34,7 +34,8 @@ def off_manifold_section(tables: StudyTables, *, confidence: bool) -> Section | 
     if kinds:
         figures.append(Figure("agreement-by-kind", agreement_by_kind(tables, kinds)))
         figures.append(Figure("regions-by-kind", regions_by_kind(tables, kinds)))
-    return Section("Off the data, and close to one image", prose, figures)
+    tables_shown = [_comparison(tables, kinds)] if kinds else []
+    return Section("Off the data, and close to one image", prose, figures, tables_shown)
 
 
 def agreement_by_kind(tables: StudyTables, kinds: list[str]) -> alt.TopLevelMixin:
@@ -117,37 +118,52 @@ def _heat_map(
     )
 
 
-def _findings(tables: StudyTables, kinds: list[str]) -> list[str]:
-    """C9 in words: whether patterns are an architecture's own, and the same for every seed."""
-    rows = tables.groups_by_kind
+def _comparison(tables: StudyTables, kinds: list[str]) -> Table:
+    """Agreement within and between groups on each kind of planes."""
+    rows = []
+    for kind in [SCORED_KIND, *kinds]:
+        inside, between = _within_and_between(tables, kind)
+        rows.append(
+            [
+                KIND_TITLES[kind],
+                _share(inside.agreement.mean()),
+                _share(between.agreement.mean()),
+                _share(inside.agreement.mean() - between.agreement.mean()),
+            ]
+        )
+    return Table(["slices through", "within a group", "between groups", "difference"], rows)
+
+
+def _pattern_in_words(tables: StudyTables, kinds: list[str]) -> list[str]:
+    """C9: whether patterns off the data are a group's own, and the same for all its models."""
     said = []
-    for kind in kinds:
-        on = rows[rows.kind == kind]
-        inside, between = on[on.group_a == on.group_b], on[on.group_a != on.group_b]
+    for kind in [kind for kind in kinds if kind in OFF_MANIFOLD]:
+        inside, between = _within_and_between(tables, kind)
         if not len(inside) or not len(between):
             continue
-        more = inside.agreement.mean() - between.agreement.mean()
-        ordered = records(inside.sort_values("agreement"))
-        least, most = ordered[0], ordered[-1]
-        said.append(
-            f"Through {KIND_TITLES[kind]}: two models of one group agree on "
-            f"{inside.agreement.mean():.0%} of points on average ({least['name_a']} least, "
-            f"{least['agreement']:.0%}; {most['name_a']} most, {most['agreement']:.0%}), models of "
-            f"different groups on {between.agreement.mean():.0%}, {abs(more) * 100:.0f} points "
-            f"{'less' if more >= 0 else 'more'}."
+        known = inside.set_index("group_a").agreement
+        with_others = pd.concat(
+            [between.set_index(side).agreement for side in ("group_a", "group_b")]
         )
-    if said and set(kinds) & set(OFF_MANIFOLD):
-        said.append(
-            "C9 (off the manifold each family shows a pattern of its own, much the same for every "
-            "seed) asks for high agreement within a group and clearly less between groups on the "
-            f"{', '.join(k for k in kinds if k in OFF_MANIFOLD)} slices; the pictures show whether "
-            "the patterns look alike."
-        )
-    if set(kinds) & set(LOCAL):
-        said.append(
-            "Around one image agreement is high wherever all three anchors keep the image's class."
-        )
-    return said
+        own = known > with_others.groupby(level=0).max().reindex(known.index)
+        said.append(f"on {kind} slices {int(own.sum())} of {len(own)}")
+    if not said:
+        return []
+    return [
+        "C9, off the manifold each family shows its own typical pattern, much the same for every "
+        "seed. By that, two models of a group should agree with each other more than with models "
+        f"of any other group. They do: {'; '.join(said)} groups."
+    ]
+
+
+def _within_and_between(tables: StudyTables, kind: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rows = tables.groups_by_kind[tables.groups_by_kind.kind == kind]
+    same = rows.group_a == rows.group_b
+    return rows[same], rows[~same]
+
+
+def _share(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.3f}"
 
 
 def _by_threes(items: list[Plane]) -> list[list[Plane]]:

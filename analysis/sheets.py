@@ -21,6 +21,7 @@ NAMES = 190  # px, the column of models' names
 THUMB = 64  # px
 HEAD = THUMB + 62  # px, above the first row: what each plane goes through, and its images
 NARROWEST = 3 * (THUMB + 70)  # px, a plane's column
+LOWEST = 66  # px, a row: its name has three lines
 Row = tuple[str, list[Image.Image]]  # a model's name and its pictures, one a plane
 
 
@@ -56,7 +57,7 @@ def write_sheets(study: Study, *, confidence: bool = False) -> str:
 def sheet(rows: Sequence[Row], planes: Sequence[Plane], names: Sequence[str]) -> Image.Image:
     """Models by planes, each plane's images above it."""
     widths = [max(NARROWEST, max(row[1][i].width for row in rows)) for i in range(len(planes))]
-    heights = [max(image.height for image in images) for _, images in rows]
+    heights = [max(LOWEST, *(image.height for image in images)) for _, images in rows]
     size = (NAMES + sum(widths) + GAP * len(widths), HEAD + sum(heights) + GAP * len(heights))
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
@@ -102,11 +103,11 @@ def _drawn(
 def _draw_head(canvas: Image.Image, plane: Plane, left: int, names: Sequence[str]) -> None:
     draw = ImageDraw.Draw(canvas)
     colours = class_colours(len(names))
-    title = f"plane {plane.plane_id}: through {KIND_TITLES[plane.kind]}"
-    draw.text((left, 8), title, fill=INK, font=_font(15))
+    title = f"plane {plane.plane_id}\nthrough {KIND_TITLES[plane.kind]}"
+    draw.multiline_text((left, 6), title, fill=INK, font=_font(12), spacing=4)
     for position, png in enumerate(plane.thumbnails):
         of_class, image_id = plane.anchor_classes[position], plane.image_ids[position]
-        x, y = left + position * (THUMB + 70), 36
+        x, y = left + position * (THUMB + 70), 42
         frame = colours[of_class] if of_class >= 0 else MUTED
         draw.rectangle((x, y, x + THUMB + 7, y + THUMB + 7), fill=frame)
         with Image.open(io.BytesIO(png)) as thumbnail:

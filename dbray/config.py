@@ -50,7 +50,8 @@ class DistillationConfig:
     temperature: float = 4.0  # softens both outputs under kl
 
     def __str__(self) -> str:
-        return f"{self.loss} from {self.teacher_architecture}"
+        heat = f" at {self.temperature:g}" if self.loss == "kl" else ""
+        return f"{self.loss}{heat} from {self.teacher_architecture}"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The options that studies share, and the presets of those that train."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -165,7 +166,7 @@ _LEAST: dict[str, float] = {
     "max_failures": 0,
 }
 # What the presets have in common; a study adds its own grid.
-PRESETS: dict[PresetName, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "laptop": {},
     "quick": {
         "dataset": "cifar10",
@@ -185,6 +186,11 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
         "cpus_per_trial": 2,
     },
 }
+
+
+def presets_with(grids: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The common presets with what a study changes besides, by the presets' names."""
+    return {name: {**common, **grids.get(name, {})} for name, common in PRESETS.items()}
 
 
 def _option(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dbray.config import SizeName, TrainingConfig
+from dbray.config import OptimizerName, SizeName, TrainingConfig
 
 MIRROR_CHANGES_MEANING = ("digits", "mnist", "svhn")  # a mirrored digit is no digit
 
@@ -31,6 +31,24 @@ SMALL_BY_ARCHITECTURE = {
 }
 
 
+# The paper's optimizer study (section 3): learning rates by architecture and optimizer; SAM steps
+# like SGD. AdamW is not in it and takes Adam's rate.
+PAPER_OPTIMIZERS = replace(PAPER, epochs=200, batch_size=64)
+PAPER_RATES = {
+    "resnet": {"adam": 0.001, "sgd": 0.05},
+    "vgg": {"adam": 0.002, "sgd": 0.005},
+    "vit": {"adam": 0.001, "sgd": 0.02},
+    "mixer": {"adam": 0.001, "sgd": 0.02},
+}
+SMALL_RATES = {
+    "resnet": {"adam": 5e-3, "sgd": 0.1},
+    "vgg": {"adam": 5e-3, "sgd": 0.05},
+    "vit": {"adam": 5e-3, "sgd": 0.1},
+    "mixer": {"adam": 3e-3, "sgd": 0.2},
+}
+DECAY = {"sgd": 5e-4, "sam": 5e-4, "adam": 0.0, "adamw": 0.01}
+
+
 def recipe(architecture: str, size: SizeName, dataset: str, side: int) -> TrainingConfig:
     """Training config for an architecture, a size and a data set.
 
@@ -48,3 +66,30 @@ def recipe(architecture: str, size: SizeName, dataset: str, side: int) -> Traini
     else:
         base = SMALL_BY_ARCHITECTURE.get(architecture, SMALL)
     return replace(base, crop_padding=side // 8, flip=dataset not in MIRROR_CHANGES_MEANING)
+
+
+def optimizer_recipe(
+    architecture: str, optimizer: OptimizerName, size: SizeName, dataset: str, side: int
+) -> TrainingConfig:
+    """Training config of the optimizer study; architectures it does not have train as ResNet does.
+
+    Parameters
+    ----------
+    architecture, size, dataset, side
+        As for ``recipe``.
+
+    References
+    ----------
+    Somepalli et al., CVPR 2022, section 3; the reference code's learning rates.
+    """
+    common = recipe(architecture, size, dataset, side)
+    rates = PAPER_RATES if size == "paper" else SMALL_RATES
+    kind = "sgd" if optimizer in ("sgd", "sam") else "adam"
+    if size == "paper":
+        common = replace(PAPER_OPTIMIZERS, crop_padding=common.crop_padding, flip=common.flip)
+    return replace(
+        common,
+        optimizer=optimizer,
+        learning_rate=rates.get(architecture, rates["resnet"])[kind],
+        weight_decay=DECAY[optimizer],
+    )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from analysis.report import write_report
@@ -137,7 +138,7 @@ def _print_costs(
         dataset,
         plan,
         calibrate=True,
-        device="cuda" if resources.gpus_per_trial else "cpu",
+        device="cuda" if resources.gpus_per_trial and torch.cuda.is_available() else "cpu",
         threads=resources.cpus_per_trial,
     )
     said = describe(

@@ -232,7 +232,9 @@ def _load_brought(study: Study, config: CheckpointConfig, model: nn.Module) -> N
 
 
 def _weights_bytes(model: nn.Module) -> bytes:
-    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    weights = {
+        name: tensor.contiguous().cpu().clone() for name, tensor in model.state_dict().items()
+    }
     return save_safetensors(weights)
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
-from dbray.options import PRESETS, TrainingOptions
+from dbray.options import TrainingOptions, presets_with
 
 LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 QUICK = (*LAPTOP[:-1], "wideresnet@10")
 GRIDS = {
-    "laptop": {},
     "quick": {"arch": QUICK, "name": "arch_repro_quick"},
     "paper": {"arch": (*QUICK, "wideresnet@20", "wideresnet@30"), "name": "arch_repro_paper"},
 }
@@ -57,4 +56,4 @@ def main(options: ArchRepro) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # a user's own architectures are found where the command is run
-    run_command(ArchRepro, main, presets={name: PRESETS[name] | GRIDS[name] for name in PRESETS})
+    run_command(ArchRepro, main, presets_with(GRIDS))

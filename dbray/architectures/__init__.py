@@ -48,19 +48,25 @@ ARCHITECTURES = {
 }
 
 
+# Libraries of models: "timm:resnet18" is a model of that name there, without pretrained weights.
+LIBRARIES = ("timm", "torchvision")
+
+
 def validate_architecture(name: str) -> None:
     """Check that an architecture is known or importable by its form, without loading torch.
 
     Raises
     ------
     UserError
-        If it is neither a name of ``ARCHITECTURES`` nor ``package.module:factory``.
+        If it is neither a name of ``ARCHITECTURES`` nor ``timm:NAME``, ``torchvision:NAME`` or
+        ``package.module:factory``.
     """
     module, _, factory = name.partition(":")
-    if name not in ARCHITECTURES and not (module and factory.isidentifier()):
+    named = factory.isidentifier() or (module in LIBRARIES and factory)
+    if name not in ARCHITECTURES and not (module and named):
         raise UserError(
             f"architecture {name!r} is unknown; choose one of {', '.join(ARCHITECTURES)}, "
-            "or your own as package.module:factory"
+            "timm:NAME, torchvision:NAME, or your own as package.module:factory"
         )
 
 
@@ -93,8 +99,9 @@ def build_model(
     Parameters
     ----------
     architecture
-        A name of ``ARCHITECTURES``, or ``package.module:factory`` of the user's own, which is
-        called with ``input_shape`` and ``classes``, and with ``width`` if that is not 0.
+        A name of ``ARCHITECTURES``, ``timm:NAME`` or ``torchvision:NAME``, or
+        ``package.module:factory`` of the user's own, which is called with ``input_shape`` and
+        ``classes``, and with ``width`` if that is not 0.
     input_shape
         (channels, height, width) of one image.
 
@@ -115,9 +122,35 @@ def build_model(
                 raise UserError(f"architecture {architecture}: width {width} must be 0 or more")
             model: nn.Module = factory(**shape, width=width, size=size)
             return model
+        library, _, wanted = architecture.partition(":")
+        if library in LIBRARIES:
+            make = _library_factory(library, wanted, input_shape, classes)
+            return _build_own(architecture, make, input_shape, classes)
         factory = _import_factory(architecture)
         options = {"width": width} if width else {}
         return _build_own(architecture, lambda: factory(**shape, **options), input_shape, classes)
+
+
+def _library_factory(
+    library: str, name: str, input_shape: tuple[int, int, int], classes: int
+) -> Callable[[], Any]:
+    """A call that makes the library's model of that name with random weights."""
+    if library == "timm":
+        import timm
+
+        options: dict[str, Any] = {"num_classes": classes, "in_chans": input_shape[0]}
+        sized = {**options, "img_size": input_shape[1:]}
+
+        def make() -> Any:  # noqa: ANN401
+            try:  # transformers are made for one size, convolutional networks know none
+                return timm.create_model(name, **sized)
+            except TypeError:
+                return timm.create_model(name, **options)
+
+        return make
+    import torchvision
+
+    return lambda: torchvision.models.get_model(name, weights=None, num_classes=classes)
 
 
 def _import_factory(path: str) -> Callable[..., Any]:

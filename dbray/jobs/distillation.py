@@ -22,6 +22,7 @@ from dbray.store.study import CommittedTrial, Study
 
 KIND = "test"  # of the planes
 Float64 = NDArray[np.float64]
+Key = tuple[str, str, str, float]  # teacher's and student's name, loss, temperature
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class DistillationJob:
     scope: Scope
 
     @cached_property
-    def items(self) -> list[tuple[tuple[str, str, str], list[Triple]]]:
-        """Teacher's and student's name and the loss, with all seeds of these."""
+    def items(self) -> list[tuple[Key, list[Triple]]]:
+        """All seeds of each teacher, student and loss."""
         if KIND not in self.scope.planes:
             return []
         trials = {trial.trial_id: trial for _, trial in self.scope.grouped_trials}
-        found: dict[tuple[str, str, str], list[Triple]] = {}
+        found: dict[Key, list[Triple]] = {}
         for trial in trials.values():
             config = trial.config
             if not isinstance(config, TrialConfig) or not config.distillation:
@@ -56,17 +57,17 @@ class DistillationJob:
             from_labels = trials.get(twin.trial_id)
             if teacher and from_labels:
                 taught = config.distillation
-                key = (taught.teacher_architecture, twin.name, taught.loss)
+                key = (taught.teacher_architecture, twin.name, taught.loss, taught.temperature)
                 found.setdefault(key, []).append(Triple(teacher, trial, from_labels))
         return sorted(found.items(), key=lambda item: item[0])
 
-    def work(self, item: tuple[tuple[str, str, str], list[Triple]]) -> pa.Table:
+    def work(self, item: tuple[Key, list[Triple]]) -> pa.Table:
         """One row."""
         names, triples = item
         triples = sorted(triples, key=lambda t: t.distilled.trial_id)
         ids = self.scope.plane_ids("test")
         agreements = np.array([self._agreements(triple, ids) for triple in triples])  # (S, 2, P)
-        row = dict(zip(("teacher", "student", "loss"), names, strict=True)) | {
+        row = dict(zip(("teacher", "student", "loss", "temperature"), names, strict=True)) | {
             "students": len(triples),
             "planes": len(ids),
         }

@@ -89,6 +89,7 @@ DISTILLATION = pa.schema(
         ("teacher", pa.string()),
         ("student", pa.string()),
         ("loss", pa.string()),
+        ("temperature", pa.float64()),
         *(
             (f"{name}{end}", pa.float64())
             for name in ("distilled", "from_labels", "difference")

@@ -1,0 +1,78 @@
+"""Does the optimizer decide how reproducible training is? Architectures by optimizers by seeds.
+
+python sweeps/optimizer_repro.py                          # laptop: digits, minutes
+python sweeps/optimizer_repro.py --seeds 5                # extend it: only new seeds train
+python sweeps/optimizer_repro.py --optimizers sgd sam --arch resnet vgg
+python sweeps/optimizer_repro.py --preset paper --dry-run
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from dbray.architectures import parse_architecture
+from dbray.command_line import run_command
+from dbray.config import OptimizerName
+from dbray.errors import UserError
+from dbray.options import TrainingOptions, presets_with
+
+GRIDS: dict[str, dict[str, Any]] = {
+    "quick": {"name": "optimizer_repro_quick"},
+    "paper": {"name": "optimizer_repro_paper"},
+}
+
+
+@dataclass(frozen=True)
+class OptimizerRepro(TrainingOptions):
+    """Train architectures with several optimizers from several seeds; compare decision regions."""
+
+    name: str = "optimizer_repro"
+    """name of this study, a folder below the storage"""
+    arch: tuple[str, ...] = ("resnet", "vgg", "mixer", "vit")
+    """architectures, each with its usual width or as NAME@WIDTH; your own as
+    package.module:factory"""
+    optimizers: tuple[OptimizerName, ...] = ("sgd", "adam", "sam", "adamw")
+    """update rules to compare, each with its own recipe"""
+
+    def validate(self) -> None:
+        """Check every option, the architectures' names among them."""
+        super().validate()
+        if self.optimizer is not None:
+            raise UserError("--optimizer: this study compares optimizers; choose by --optimizers")
+        for text in self.arch:
+            parse_architecture(text)
+
+
+def main(options: OptimizerRepro) -> int:
+    """Run the study."""
+    options.validate()
+    from dbray.grid import grid_point
+    from dbray.recipes import optimizer_recipe
+    from dbray.study import run_study, study_dataset
+
+    dataset = study_dataset(options)
+    side = min(dataset.input_shape[1:])
+    configs = [
+        grid_point(
+            options,
+            dataset,
+            architecture,
+            seed,
+            optimizer_recipe(architecture, optimizer, options.size, dataset.name, side),
+        )
+        for architecture in options.arch
+        for optimizer in options.optimizers
+        for seed in range(options.seeds)
+    ]
+    return run_study(
+        options,
+        title="Does the optimizer decide how reproducible training is?",
+        dataset=dataset,
+        configs=configs,
+        group_by=["architecture", "training.optimizer"],
+    )
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, "")  # a user's own architectures are found where the command is run
+    run_command(OptimizerRepro, main, presets_with(GRIDS))
