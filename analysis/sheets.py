@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from analysis.names import KIND_TITLES, class_name, display_name
+from analysis.names import KIND_TITLES, class_name
 from analysis.palette import class_colours
 from analysis.pictures import Picture, Plane, pictured_ids, read_pictures, read_planes
 from analysis.regions import picture_image, plotted_rectangle, positions_in_picture
@@ -39,6 +39,7 @@ def write_sheets(study: Study, *, confidence: bool = False) -> str:
     planes = read_planes(study, pictured_ids(study))
     frame = trials_frame(list(trials.values()), info["group_by"])
     shown = set(gallery_trials(frame).trial_id)
+    groups = dict(zip(frame.trial_id, frame.group, strict=True))
     rows: list[Row] = []
     for trial_id in frame.trial_id:
         trial = trials[trial_id]
@@ -46,8 +47,9 @@ def write_sheets(study: Study, *, confidence: bool = False) -> str:
         images = [
             _drawn(pictures[trial_id, p.plane_id], p, info, confidence=confidence) for p in planes
         ]
-        row = (_name(trial), images)
-        _write(study, _file_name(trial), sheet([row], planes, names))
+        group = groups[trial_id]
+        row = (_name(group, trial), images)
+        _write(study, _file_name(group, trial), sheet([row], planes, names))
         if trial_id in shown:
             rows.append(row)
     _write(study, "sheet.png", sheet(rows, planes, names))
@@ -123,13 +125,13 @@ def _font(size: int) -> Any:  # noqa: ANN401 - Pillow has two kinds
     return ImageFont.load_default(size)
 
 
-def _name(trial: CommittedTrial) -> str:
-    return f"{display_name(trial.config.name)}\n{trial.config.member}".replace(" (", "\n(")
+def _name(group: str, trial: CommittedTrial) -> str:
+    return f"{group}\n{trial.config.member}".replace(" / ", "\n", 1)
 
 
-def _file_name(trial: CommittedTrial) -> str:
+def _file_name(group: str, trial: CommittedTrial) -> str:
     """A name that says which model it is and is a file's name anywhere."""
-    said = f"{trial.config.name}-{trial.config.member}"
+    said = f"{group}-{trial.config.member}"
     return f"{re.sub('[^A-Za-z0-9@.]+', '-', said)[:80]}-{trial.trial_id}.png"
 
 

@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -148,7 +147,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def put_into(study: Study, checkpoints: list[Checkpoint]) -> None:
-    """Copy the weights of models that are not finished into the study, where workers find them."""
+    """Copy the weights of models that are not finished into the study, where workers find them.
+
+    A model that has other weights than before takes the place of its former self.
+    """
+    ids = {checkpoint.config.model: checkpoint.config.trial_id for checkpoint in checkpoints}
+    for trial in study.committed():
+        named = trial.config.model if isinstance(trial.config, CheckpointConfig) else ""
+        if ids.get(named, trial.trial_id) != trial.trial_id:
+            study.discard(trial.trial_id)
     for checkpoint in checkpoints:
         trial_id = checkpoint.config.trial_id
         if not study.is_committed(trial_id):

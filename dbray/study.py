@@ -61,7 +61,7 @@ def run_study(
     group_by
         Config fields that put trials into one group.
     prepare
-        Called with the study before its trials run.
+        Called with the study before what is missing is looked for.
 
     Returns
     -------
@@ -86,9 +86,9 @@ def run_study(
     plan = plane_plan(study.info, adversarial_planes(study, dataset))
     write_planes(study, dataset, plan)
     _discard_damaged(study, console, retry_failed=options.retry_failed)
+    prepare(study)
     work = missing_work(study, configs, plan)
     console.print(f"study {study.location}: {len(configs)} trials, {len(work)} to do", markup=False)
-    prepare(study)
     left_over: list[str] = []
     trained = 0.0
     if work or not is_scored(study):

@@ -12,7 +12,7 @@ import ray
 import torch
 from ray import tune
 
-from dbray.config import AnyConfig, CheckpointConfig
+from dbray.config import AnyConfig, CheckpointConfig, group_label
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError, UserError
 from dbray.progress import Progress, TrialProgress
@@ -47,13 +47,14 @@ class Work:
     """One thing that the sweep has to do: train a trial, or label more planes with it."""
 
     config: AnyConfig
+    group: str  # that its trial belongs to
     committed: CommittedTrial | None = None
 
     @property
     def title(self) -> str:
         """Name of the trial for people."""
         more = ", more planes" if self.committed else ""
-        return f"{self.config.name}, {self.config.member}{more}"
+        return f"{self.group}, {self.config.member}{more}"
 
 
 @contextlib.contextmanager
@@ -277,11 +278,13 @@ def missing_work(study: Study, configs: Sequence[AnyConfig], plan: PlanePlan) ->
     inventory = study.inventory()
     committed = {trial.trial_id: trial for trial in inventory.committed}
     failed = {trial.trial_id for trial in inventory.failed}
+    group_by = study.info["group_by"]
     work = []
     for config in configs:
+        group = group_label(config, group_by)
         trial = committed.get(config.trial_id)
         if trial is None and config.trial_id not in failed:
-            work.append(Work(config))
+            work.append(Work(config, group))
         elif trial is not None and not covers(trial, plan):
-            work.append(Work(trial.config, trial))
+            work.append(Work(trial.config, group, trial))
     return work

@@ -1,0 +1,145 @@
+"""The other studies as a user runs them: two stages, extension, own models, planes of all kinds."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import run_script
+from safetensors.torch import load_file, save_file
+from test_study import check_page
+
+from dbray.architectures import build_model
+
+SMALL = (
+    *("--planes", "5", "--resolution", "12", "--picture-planes", "0"),
+    *("--picture-resolution", "20"),
+)
+
+
+def run(script, *arguments, cwd):
+    ended = run_script(f"sweeps/{script}.py", *SMALL, *arguments, cwd=cwd)
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+def rows(folder, name):
+    return pq.read_table(folder / "scores" / f"{name}.parquet").to_pylist()
+
+
+def configs(folder):
+    return {p.parent.name: json.loads(p.read_text()) for p in folder.glob("trials/*/config.json")}
+
+
+def weights(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.glob("trials/*/model.safetensors")}
+
+
+def test_optimizers_are_compared_and_one_is_added_later(tmp_path):
+    small = ("--arch", "resnet", "--seeds", "2", "--epochs", "2")
+    run("optimizer_repro", *small, "--optimizers", "sgd", "sam", cwd=tmp_path)
+    study = tmp_path / "runs" / "optimizer_repro"
+    before = weights(study)
+    ended = run("optimizer_repro", *small, "--optimizers", "sgd", "sam", "adamw", cwd=tmp_path)
+    assert "6 trials, 2 to do" in ended.stderr
+    assert {p: t for p, t in weights(study).items() if p in before} == before
+    found = {row["group_a"] for row in rows(study, "agreement_by_group")}
+    assert found == {"resnet/adamw", "resnet/sam", "resnet/sgd"}
+    trained = {c["training"]["optimizer"]: c["training"] for c in configs(study).values()}
+    assert trained["sam"]["learning_rate"] == trained["sgd"]["learning_rate"]
+    check_page(study / "report" / "index.html", charts=10)
+
+
+def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_path):
+    small = ("--teachers", "fcnet", "--students", "fcnet", "mlp", "--epochs", "3", "--seeds", "2")
+    run("distillation", *small, cwd=tmp_path)
+    study = tmp_path / "runs" / "distillation"
+    before = weights(study)
+    ended = run("distillation", *small, "--losses", "kl", "hard", cwd=tmp_path)
+    assert "13 trials, 4 to do" in ended.stderr  # fcnet of seeds 0 to 2, mlp of 1 and 2, 8 students
+    assert {p: t for p, t in weights(study).items() if p in before} == before
+    found = configs(study)
+    students = [c for c in found.values() if "distillation" in c]
+    assert len(students) == 8
+    for student in students:
+        teacher = found[student["distillation"]["teacher"]]
+        assert "distillation" not in teacher
+        assert teacher["weights_seed"] == student["weights_seed"] - 1
+    table = rows(study, "distillation")
+    assert {(r["teacher"], r["student"], r["loss"]) for r in table} == {
+        ("fcnet", student, loss) for student in ("fcnet", "mlp") for loss in ("kl", "hard")
+    }
+    for row in table:
+        assert row["students"] == 2
+        assert row["difference"] == pytest.approx(row["distilled"] - row["from_labels"])
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+    check_page(study / "report" / "index.html", charts=11)
+
+
+def test_own_models_are_scored_and_only_changed_ones_again(tmp_path):
+    lines = []
+    for number, (name, group) in enumerate([("one", "a"), ("two", "a"), ("three", "b")]):
+        model = build_model("mlp", input_shape=(1, 8, 8), classes=10, seed=number)
+        torch.save(model.state_dict(), tmp_path / f"{name}.pt")
+        lines += [f'[[model]]\nname = "{name}"\ngroup = "{group}"']
+        lines += [f'factory = "mlp"\nweights = "{name}.pt"']
+    (tmp_path / "models.toml").write_text("\n".join(lines))
+    run("my_models", cwd=tmp_path)
+    study = tmp_path / "runs" / "my_models"
+    found = {(r["group_a"], r["group_b"]) for r in rows(study, "agreement_by_group")}
+    assert found == {("a", "a"), ("a", "b")}
+    kept = {c["model"]: trial for trial, c in configs(study).items()}
+    stored = load_file(study / "trials" / kept["one"] / "model.safetensors")
+    given = torch.load(tmp_path / "one.pt", weights_only=True)
+    assert all(torch.equal(stored[name], given[name]) for name in given)
+    check_page(study / "report" / "index.html", charts=7)
+    given = {name: tensor + 1 for name, tensor in given.items()}
+    save_file(given, tmp_path / "one.safetensors")
+    text = (tmp_path / "models.toml").read_text().replace("one.pt", "one.safetensors")
+    (tmp_path / "models.toml").write_text(text)
+    assert "3 trials, 1 to do" in run("my_models", cwd=tmp_path).stderr
+    table = rows(study, "agreement")
+    assert len(table) == 2 * 3  # kinds times pairs: the former "one" is gone
+    assert kept["one"] not in {row[side] for row in table for side in ("trial_a", "trial_b")}
+
+
+def test_planes_and_pictures_of_every_kind_grow_without_training(tmp_path):
+    small = ("--arch", "fcnet", "resnet", "--seeds", "2", "--epochs", "2")
+    run("arch_repro", *small, cwd=tmp_path)
+    study = tmp_path / "runs" / "arch_repro"
+    before, first = weights(study), rows(study, "agreement")
+    kinds = ("test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated")
+    more = ("--plane-kinds", *kinds, "--adversarial-to", "resnet:1", "--picture-images", "30,72,42")
+    grown = ("--picture-resolution", "30", "--sheets", "--confidence")
+    ended = run("arch_repro", *small, *more, *grown, cwd=tmp_path)
+    assert weights(study) == before
+    agreement = rows(study, "agreement")
+    assert {row["kind"] for row in agreement} == {*kinds, "adversarial"}
+    assert [row for row in agreement if row["kind"] in ("test", "train")] == first
+    shown = len(kinds) - 2 + 3  # the first of each other kind; test, adversarial and chosen
+    sheets = study / "report" / "pictures"
+    assert f"pictures: {sheets}" in ended.stdout
+    assert len(list(sheets.glob("*.png"))) == 4 + 1
+    for path in study.glob("trials/*/committed.json"):
+        record = json.loads(path.read_text())
+        assert len(record["pictures"]) == shown
+        assert record["picture_resolution"] == 30
+        (pictures,) = [name for name in record["files"] if name.startswith("pictures")]
+        table = pq.read_table(path.parent / pictures)
+        assert table.schema.metadata[b"resolution"] == b"30"
+        assert {"labels", "confidence"} <= set(table.column_names)
+    check_page(study / "report" / "index.html", charts=15)
+    refused = run_script(
+        "sweeps/arch_repro.py", *SMALL, *small, "--adversarial-to", "resnet:0", cwd=tmp_path
+    )
+    assert refused.returncode == 2
+    assert "its adversarial planes are against trial" in refused.stderr
+    assert "0 to do" in run("arch_repro", *small, *more, *grown, cwd=tmp_path).stderr
+
+
+def test_a_dry_run_tells_the_cost_and_leaves_nothing(tmp_path):
+    ended = run("optimizer_repro", "--arch", "mlp", "--dry-run", cwd=tmp_path)
+    assert "trials: 12" in ended.stdout
+    assert "storage: at most" in ended.stdout
+    assert "rough time on this machine" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
