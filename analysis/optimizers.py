@@ -78,14 +78,15 @@ def optimizer_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         color=alt.Color(
             "name:N", title="optimizer", scale=alt.Scale(domain=names, range=LINE_COLOURS[:4])
         ),
-        shape=alt.Shape("name:N", title="optimizer", scale=alt.Scale(domain=names)),
     )
+    shape = alt.Shape("name:N", title="optimizer", scale=alt.Scale(domain=names))
+    ticks = alt.Axis(tickCount=4)
     scale = alt.Scale(zero=False, nice=True)
-    x = alt.X("accuracy:Q", title="test accuracy", scale=scale)
+    x = alt.X("accuracy:Q", title="test accuracy", scale=scale, axis=ticks)
     y = alt.Y("agreement:Q", title="agreement between seeds", scale=scale)
     panel = alt.layer(
         base.mark_rule(strokeWidth=2, opacity=0.7).encode(
-            x=alt.X("accuracy_low:Q", title="test accuracy", scale=scale),
+            x=alt.X("accuracy_low:Q", title="test accuracy", scale=scale, axis=ticks),
             x2="accuracy_high:Q",
             y=y,
         ),
@@ -95,6 +96,7 @@ def optimizer_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         base.mark_point(filled=True, size=110, opacity=1).encode(
             x=x,
             y=y,
+            shape=shape,
             tooltip=[
                 "architecture:N",
                 alt.Tooltip("name:N", title="optimizer"),
