@@ -24,6 +24,7 @@ CELL = 98  # px, the longer side of a map
 GAP = 8  # px, between maps
 PLANE_GAP = 34  # px, between planes
 NAMES = 128  # px, the column of architecture names
+LINE = 17  # px, in the column of names
 THUMB = 38  # px
 SLOT = 102  # px, a thumbnail with its class name
 HEAD = 92  # px, plane title and thumbnails
@@ -95,6 +96,7 @@ def gallery_layout(
     for plane in planes:
         block = max(seeds * (CELL + GAP) - GAP, 3 * SLOT)
         _place_head(layout, plane, left, tables.info)
+        _name_columns(layout, left, trials)
         _place_maps(layout, plane, left, order, trials, tables)
         left += block + PLANE_GAP
     _place_names(layout, order, tables.groups)
@@ -138,8 +140,6 @@ def _place_maps(
     for row, label in enumerate(order):
         for column, trial in enumerate(trials[trials.label == label].itertuples()):
             x, y = left + column * (CELL + GAP), HEAD + 20 + row * layout.row
-            if row == 0 or column >= _columns_named(layout, plane.plane_id):
-                _name_column(layout, plane.plane_id, x, str(trial.seed))
             if (str(trial.trial_id), plane.plane_id) in tables.pictures:
                 _place_map(layout, plane, (x, y), trial, tables)
 
@@ -186,22 +186,27 @@ def _unique(label_map: NDArray[np.unsignedinteger]) -> tuple[list[int], list[int
     return counts.index.tolist(), counts.tolist()
 
 
-def _columns_named(layout: Layout, plane_id: int) -> int:
-    return sum(text.get("plane") == plane_id for text in layout.texts)
-
-
-def _name_column(layout: Layout, plane_id: int, x: float, seed: str) -> None:
-    layout.texts.append({"x": x, "y": HEAD + 11, "text": seed, "role": "seed", "plane": plane_id})
+def _name_columns(layout: Layout, left: float, trials: pd.DataFrame) -> None:
+    """Name the columns of one plane's block by what their models have in common."""
+    members = trials.assign(column=trials.groupby("label").cumcount()).groupby("column").seed
+    for column, names in enumerate(members.unique()):
+        text = str(names[0]) if len(names) == 1 else f"model {column + 1}"
+        x = left + column * (CELL + GAP)
+        layout.texts.append({"x": x, "y": HEAD + 11, "text": text, "role": "seed"})
 
 
 def _place_names(layout: Layout, order: Sequence[str], groups: pd.DataFrame) -> None:
     within = groups[groups.group_a == groups.group_b].set_index("group_a").agreement
     for row, label in enumerate(order):
         y = HEAD + 20 + row * layout.row + (layout.row - GAP) / 2
-        layout.texts.append({"x": 0, "y": y - 8, "text": display_name(label), "role": "name"})
+        name, _, rest = display_name(label).partition(" / ")
+        lines = [("name", name), ("note", rest)]
         if label in within.index:
-            text = f"agreement {within[label]:.2f}"
-            layout.texts.append({"x": 0, "y": y + 9, "text": text, "role": "note"})
+            lines.append(("note", f"agreement {within[label]:.2f}"))
+        lines = [line for line in lines if line[1]]
+        for number, (role, text) in enumerate(lines):
+            middle = y + (number - (len(lines) - 1) / 2) * LINE
+            layout.texts.append({"x": 0, "y": middle, "text": text, "role": role})
 
 
 def _anchor_classes(planes: Sequence[Plane]) -> set[int]:
@@ -282,7 +287,7 @@ def _text_layers(layout: Layout, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         "class": {"fontSize": 11.5, "color": INK, "limit": SLOT - THUMB - 8},
         "seed": {"fontSize": 11, "color": MUTED, "limit": CELL},
         "name": {"fontSize": 13, "fontWeight": 600, "color": INK, "limit": NAMES - 8},
-        "note": {"fontSize": 11, "color": MUTED},
+        "note": {"fontSize": 11, "color": MUTED, "limit": NAMES - 6},
     }
     return [
         alt.Chart(texts.loc[texts.role == role, ["x", "y", "text"]])

@@ -12,7 +12,7 @@ from analysis.charts import (
     within_agreement,
 )
 from analysis.claims import Verdict, check_claims
-from analysis.distillation import check_distillation, distillation_section
+from analysis.distillation import check_distillation, distillation_in_words, distillation_section
 from analysis.gallery import gallery_chart
 from analysis.names import display_name
 from analysis.off_manifold import off_manifold_section
@@ -67,16 +67,19 @@ def _lead(tables: StudyTables) -> list[str]:
         f"asks every model for the class of {planes['resolution']} x {planes['resolution']} points "
         f"of the slice, and compares the answers, on {planes['counts'].get('test', 0)} such slices."
     )
+    students = distillation_in_words(tables)
+    if students:
+        return [students, explained]
     if not len(inside):
         return ["No group has two finished trials, so none can be compared.", explained]
     least, most = inside.iloc[0], inside.iloc[-1]
     finding = (
-        f"Two {most.name_a} models agree on {most.agreement:.1%} of points "
+        f"Two models of {most.name_a} agree on {most.agreement:.1%} of points "
         f"(95 % interval {most.low:.1%} to {most.high:.1%})"
     )
     if len(inside) > 1:
         finding += (
-            f"; two {least.name_a} models on only {least.agreement:.1%} "
+            f"; two of {least.name_a} on only {least.agreement:.1%} "
             f"({least.low:.1%} to {least.high:.1%})"
         )
     return [f"{finding}.", explained]
