@@ -16,7 +16,7 @@ from dbray.calibration import Speed
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.estimate import GroupCost, describe, study_costs
-from dbray.planes import plane_ids_of
+from dbray.plane_kinds import plane_ids_of
 from dbray.trial import PlanePlan
 
 PLAN = PlanePlan(

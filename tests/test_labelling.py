@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.errors import TrialFailedError
-from dbray.labelling import label_dtype, label_planes
-from dbray.planes import anchor_inputs, draw_planes, plane_frame, plane_grid, plane_ids_of
+from dbray.labelling import label_dtype, label_planes, predict, shade_planes
+from dbray.planes import plane_frame, plane_grid
 
 CPU = torch.device("cpu")
 
@@ -51,8 +52,7 @@ def test_three_way_linear_classifier_has_the_sectors_areas():
 @pytest.mark.parametrize("architecture", ["fcnet", "resnet", "vit"])
 def test_labels_equal_one_point_at_a_time(digits, architecture):
     model = build_model(architecture, input_shape=(1, 8, 8), classes=10, seed=1).eval()
-    planes = draw_planes(digits, plane_ids_of("test", 2), 0)
-    frames = [plane_frame(anchor_inputs(digits, planes, i)) for i in range(2)]
+    frames = list(frames_of(digits, [0, 1], PlaneSource()))
     maps = label_planes(model, frames, (1, 8, 8), classes=10, resolution=6, extent=0.1, device=CPU)
     for frame, label_map in zip(frames, maps, strict=True):
         for i, j in np.ndindex(6, 6):
@@ -83,3 +83,30 @@ def test_output_that_is_not_finite_is_no_result():
     nn.init.constant_(model[1].weight, float("nan"))
     with pytest.raises(TrialFailedError, match="not finite"):
         label_one(model, plane_frame(np.array([[0.0, 0], [1, 0], [0, 1]])), (1, 1, 2), 3)
+
+
+def test_shading_keeps_the_labels_and_adds_the_confidence(digits):
+    model = build_model("fcnet", input_shape=(1, 8, 8), classes=10, seed=1).eval()
+    frames = list(frames_of(digits, [0, 1], PlaneSource()))
+    size = {"classes": 10, "resolution": 9, "extent": 0.5, "device": CPU}
+    plain = list(label_planes(model, frames, (1, 8, 8), **size))
+    shaded = list(shade_planes(model, iter(frames), (1, 8, 8), **size))
+    for frame, labels, (again, confidence) in zip(frames, plain, shaded, strict=True):
+        np.testing.assert_array_equal(labels, again)
+        points = frame.origin + plane_grid(frame, 9, 0.5).reshape(-1, 2) @ frame.axes
+        logits = model(torch.tensor(points, dtype=torch.float32).view(-1, 1, 8, 8))
+        expected = 255 * logits.softmax(dim=1).max(dim=1).values.detach().numpy()
+        assert confidence.dtype == np.uint8
+        assert np.abs(confidence.ravel() - expected).max() <= 0.51
+
+
+def test_predictions_are_the_models_probabilities(digits):
+    model = build_model("fcnet", input_shape=(1, 8, 8), classes=10, seed=1).eval()
+    inputs = digits.normalise(digits.test_images)
+    expected = model(torch.from_numpy(inputs)).softmax(dim=1).detach().numpy()
+    found = predict(model, inputs, CPU)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    nn.init.constant_(model[-1].weight, float("inf"))
+    with pytest.raises(TrialFailedError, match="test image"):
+        predict(model, inputs, CPU)

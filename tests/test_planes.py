@@ -1,4 +1,4 @@
-"""Planes: the frame, the grid, and which images span them."""
+"""Planes: the frame and the grid."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dbray.datasets import Dataset
-from dbray.errors import UserError
-from dbray.planes import (
-    anchor_inputs,
-    draw_planes,
-    plane_frame,
-    plane_grid,
-    plane_ids_of,
-    plane_kind,
-)
+from dbray.planes import plane_frame, plane_grid
 
 ANCHORS = arrays(np.float64, (3, 7), elements=st.floats(-10, 10).map(lambda x: round(x, 3)))
 
@@ -65,57 +56,3 @@ def test_grid_covers_the_widened_bounding_box(anchors, resolution, extent):
     np.testing.assert_allclose(grid[-1, -1], high + extent * (high - low), atol=1e-9)
     assert (np.diff(grid[:, 0, 0]) > 0).all()  # the first index runs along e1
     assert (grid[0, :, 0] == grid[0, 0, 0]).all()
-
-
-def test_planes_do_not_depend_on_how_many_are_drawn(digits):
-    few = draw_planes(digits, plane_ids_of("test", 3), plane_seed=5)
-    many = draw_planes(digits, [*plane_ids_of("train", 4), *plane_ids_of("test", 9)], plane_seed=5)
-    assert (many.image_ids[:3] == few.image_ids).all()
-    assert many.kinds == ["test"] * 9 + ["train"] * 4
-
-
-def test_another_seed_draws_other_planes(digits):
-    ids = plane_ids_of("test", 5)
-    assert (draw_planes(digits, ids, 0).image_ids != draw_planes(digits, ids, 1).image_ids).any()
-
-
-def test_anchors_of_test_planes_have_three_classes(digits):
-    planes = draw_planes(digits, plane_ids_of("test", 100), plane_seed=0)
-    assert all(len(set(classes)) == 3 for classes in planes.anchor_classes.tolist())
-    assert (digits.test_labels[planes.image_ids] == planes.anchor_classes).all()
-
-
-def test_anchor_inputs_are_the_normalised_images(digits):
-    planes = draw_planes(digits, plane_ids_of("train", 2), plane_seed=0)
-    expected = digits.normalise(digits.train_images[planes.image_ids[1]]).reshape(3, -1)
-    np.testing.assert_array_equal(anchor_inputs(digits, planes, 1), expected)
-
-
-@given(st.sampled_from(["test", "train"]), st.integers(1, 500))
-def test_an_id_tells_its_kind(kind, count):
-    assert {plane_kind(plane_id) for plane_id in plane_ids_of(kind, count)} == {kind}
-
-
-def tiny_dataset(images, labels):
-    images = np.asarray(images, np.uint8).reshape(len(images), 1, 1, -1)
-    labels = np.asarray(labels, np.int64)
-    names = tuple(str(i) for i in range(int(labels.max()) + 1))
-    return Dataset("tiny", images, labels, images, labels, names, (0.0,), (1.0,))
-
-
-def test_two_classes_cannot_span_test_planes():
-    data = tiny_dataset([[0, 0], [1, 0], [0, 1], [1, 1]], [0, 1, 0, 1])
-    with pytest.raises(UserError, match="three different classes"):
-        draw_planes(data, [0], 0)
-
-
-def test_images_that_are_all_equal_span_no_plane():
-    data = tiny_dataset([[3, 3]] * 5, [0, 1, 2, 3, 4])
-    with pytest.raises(UserError, match="equal"):
-        draw_planes(data, [0], 0)
-
-
-def test_a_degenerate_triple_is_drawn_again():
-    data = tiny_dataset([[0, 0], [0, 0], [5, 0], [0, 5]], [0, 1, 2, 3])
-    planes = draw_planes(data, plane_ids_of("test", 30), 0)
-    assert not any({0, 1} <= set(row) for row in planes.image_ids.tolist())

@@ -13,16 +13,26 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dbray.config import (
+    CheckpointConfig,
+    DistillationConfig,
     TrainingConfig,
     TrialConfig,
     canonical_json,
+    config_from_dict,
     group_label,
-    trial_config_from_dict,
+    stored_config,
 )
 from dbray.errors import UserError
 from dbray.store import create_or_extend, open_folder, open_study
 from dbray.store.label_maps import read_label_maps
-from dbray.store.schemas import label_maps_from_table, label_maps_table, parquet_bytes
+from dbray.store.schemas import (
+    confidences_from_table,
+    label_maps_from_table,
+    label_maps_table,
+    parquet_bytes,
+    predictions_table,
+    probabilities_from_table,
+)
 
 CONFIG = TrialConfig("digits", "f" * 64, "resnet", width=4)
 DESCRIBED = {
@@ -62,7 +72,7 @@ def test_a_trial_exists_when_it_is_committed(study):
     assert commit(study)
     (trial,) = study.committed()
     assert trial.trial_id == CONFIG.trial_id
-    assert trial_config_from_dict(trial.config) == CONFIG
+    assert trial.config == CONFIG
     assert trial.metrics == {"test_accuracy": 0.9}
     np.testing.assert_array_equal(read_label_maps(study, trial, 0, 3), labels())
 
@@ -255,7 +265,89 @@ def test_canonical_json_ignores_order(values):
     assert json.loads(canonical_json(values)) == values
 
 
+TAUGHT = DistillationConfig("0123456789ab", "vgg@2", "kl", 2.0)
+
+
 def test_group_labels():
-    config = {"architecture": "vit", "width": 0, "training": {"optimizer": "sgd"}}
+    config = TrialConfig("digits", "f", "vit")
     assert group_label(config, ["architecture", "training.optimizer"]) == "vit/sgd"
-    assert group_label(config | {"width": 7}, ["architecture"]) == "vit@7"
+    assert group_label(dataclasses.replace(config, width=7), ["architecture"]) == "vit@7"
+    both = ["architecture", "distillation"]
+    assert group_label(config, both) == "vit/labels"
+    student = dataclasses.replace(config, distillation=TAUGHT)
+    assert group_label(student, both) == "vit/kl at 2 from vgg@2"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        dataclasses.replace(CONFIG, distillation=TAUGHT),
+        dataclasses.replace(CONFIG, training=TrainingConfig(optimizer="sam", sam_radius=0.1)),
+        CheckpointConfig("digits", "f", "mine", "baseline", "timm:resnet18", "0" * 64),
+    ],
+)
+def test_configs_survive_json(config):
+    back = config_from_dict(json.loads(canonical_json(stored_config(config))))
+    assert back == config
+    assert back.trial_id == config.trial_id
+
+
+def test_fields_that_came_later_are_stored_only_where_they_differ():
+    assert not {"distillation", "sam_radius", "mixup"} & set(str(stored_config(CONFIG)).split("'"))
+    mixed = dataclasses.replace(CONFIG, training=TrainingConfig(mixup=0.2))
+    assert stored_config(mixed)["training"]["mixup"] == 0.2
+    assert mixed.trial_id != CONFIG.trial_id
+
+
+def described(planes=None, pictures=None):
+    return DESCRIBED | {
+        "planes": DESCRIBED["planes"] | (planes or {}),
+        "pictures": DESCRIBED["pictures"] | (pictures or {}),
+    }
+
+
+def test_a_study_keeps_all_planes_and_pictures_that_were_ever_asked_for(tmp_path, study):
+    ask = [
+        described({"counts": {"uniform": 2}}, {"plane_ids": [0, 7]}),
+        described({"chosen": [[1, 2, 3]]}, {"resolution": 9}),
+        described({"chosen": [[4, 5, 6]], "counts": {"test": 1}}, {"plane_ids": [3]}),
+    ]
+    for wanted in ask:
+        study = create_or_extend(str(tmp_path), "study", wanted)
+    planes, pictures = study.info["planes"], study.info["pictures"]
+    assert planes["counts"] == {"test": 3, "uniform": 2}
+    assert planes["chosen"] == [[1, 2, 3], [4, 5, 6]]
+    assert pictures == {"resolution": 9, "plane_ids": [0, 7, 3]}
+
+
+def test_adversarial_planes_are_against_one_trial_for_good(tmp_path, study):
+    create_or_extend(str(tmp_path), "study", described({"adversarial_to": "a"}))
+    create_or_extend(str(tmp_path), "study", described())
+    assert study.info["planes"]["adversarial_to"] == "a"
+    with pytest.raises(UserError, match="against trial a, not b"):
+        create_or_extend(str(tmp_path), "study", described({"adversarial_to": "b"}))
+
+
+def test_one_trial_by_its_id(study):
+    commit(study, {**predictions(labels()), "pictures.parquet": b"x"})
+    trial = study.trial(CONFIG.trial_id)
+    assert trial == study.committed()[0]
+    assert set(trial.without("pictures").files) == {"predictions.parquet"}
+    with pytest.raises(UserError, match="no finished trial 123"):
+        study.trial("123")
+
+
+def test_confidences_and_probabilities_survive_parquet():
+    rng = np.random.default_rng(0)
+    maps = rng.integers(0, 5, (3, 4, 4), dtype=np.uint8)
+    sure = rng.integers(0, 256, (3, 4, 4), dtype=np.uint8)
+    table = label_maps_table("t", [0, 1, 2], maps, classes=5, extent=0.5, confidences=list(sure))
+    back = pq.read_table(pa.BufferReader(parquet_bytes(table)))
+    np.testing.assert_array_equal(confidences_from_table(back), sure)
+    np.testing.assert_array_equal(label_maps_from_table(back), maps)
+    probabilities = rng.random((6, 5), dtype=np.float32)
+    answers = predictions_table(np.arange(6), np.zeros(6, np.int64), probabilities)
+    back = pq.read_table(pa.BufferReader(parquet_bytes(answers)))
+    np.testing.assert_array_equal(probabilities_from_table(back), probabilities)
+    assert back["predicted"].to_pylist() == probabilities.argmax(axis=1).tolist()

@@ -160,9 +160,9 @@ class Study:
         UserError
             If it is not there, or damaged.
         """
-        found = self._read_committed(trial_id)
+        found = self._read_committed(trial_id) if self.is_committed(trial_id) else "none of its files"
         if isinstance(found, str):
-            raise UserError(f"{self.location}: no finished trial {trial_id}: {found}")
+            raise UserError(f"{self.location}: no finished trial {trial_id} ({found})")
         return found
 
     def is_committed(self, trial_id: str) -> bool:
@@ -247,7 +247,7 @@ class Study:
                 picture_resolution=record.get("picture_resolution", 0),
             )
         except FileNotFoundError:
-            return f"{top}/committed.json or config.json is missing"
+            return f"{top}/config.json is missing"
         except (ValueError, KeyError, TypeError):
             return f"{top}/committed.json or config.json is not what a trial commits"
 

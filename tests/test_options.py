@@ -1,0 +1,58 @@
+"""Options of studies: what they mean, what is refused, and how presets give way."""
+
+import dataclasses
+import sys
+
+import pytest
+
+from dbray.command_line import parse
+from dbray.errors import UserError
+from dbray.options import PRESETS, StudyOptions, TrainingOptions, presets_with
+
+
+def test_pictures_by_id_by_kind_and_one_of_each_further_kind():
+    options = StudyOptions(picture_planes="30, 72,train:4", plane_kinds=("test", "uniform"))
+    assert options.pictured == [30, 72, 1_000_004, 2_000_000]
+    assert StudyOptions(picture_planes="", plane_kinds=("test", "uniform")).pictured == []
+    assert StudyOptions(picture_images=("30,72,42",)).chosen_images == [[30, 72, 42]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"picture_resolution": 1001}, "--picture-resolution 1001: must be at most 1000"),
+        ({"picture_images": ("1,2",)}, "--picture-images 1,2: give three image ids"),
+        ({"picture_images": ("1,2,x",)}, "--picture-images 1,2,x"),
+        ({"picture_planes": "nothing:1"}, "no kind of planes"),
+        ({"picture_planes": "adversarial:0"}, "come by --adversarial-to"),
+        ({"planes": 0}, "--planes 0: must be at least 1"),
+        ({"mixup": -1.0}, "--mixup -1.0: must be at least 0"),
+        ({"sam_radius": 0.0}, "--sam-radius 0.0: must be above 0"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan: must be above 0"),
+    ],
+)
+def test_what_cannot_be_is_named(change, message):
+    with pytest.raises(UserError, match=message):
+        TrainingOptions(**change).validate()
+
+
+def test_presets_change_options_that_there_are():
+    names = {field.name for field in dataclasses.fields(TrainingOptions)}
+    for preset in PRESETS.values():
+        assert set(preset) <= names
+        TrainingOptions(**preset).validate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (50, "digits", "study")),
+        (["--preset", "paper"], (500, "cifar10", "own")),
+        (["--preset", "paper", "--planes", "7"], (7, "cifar10", "own")),
+        (["--dataset", "svhn", "--preset", "quick"], (100, "svhn", "study")),
+    ],
+)
+def test_a_given_option_wins_over_the_preset(monkeypatch, arguments, expected):
+    monkeypatch.setattr(sys, "argv", ["study", *arguments])
+    found = parse(TrainingOptions, presets_with({"paper": {"name": "own"}}))
+    assert (found.planes, found.dataset, found.name) == expected
