@@ -36,7 +36,9 @@ class Figure:
     @property
     def spec(self) -> str:
         """Vega-Lite JSON that is safe inside a script element."""
-        spec: dict[str, Any] = self.chart.to_dict()
+        # Altair refuses frames of more than 5000 rows: the matrix of 71 groups has that many.
+        with alt.data_transformers.enable(max_rows=None):
+            spec: dict[str, Any] = self.chart.to_dict()
         spec["config"] = VEGA_CONFIG
         return json.dumps(spec).replace("<", "\\u003c")
 

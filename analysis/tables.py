@@ -144,10 +144,14 @@ def named_groups(by_group: pd.DataFrame) -> pd.DataFrame:
 
 
 def similarity_frame(similarity: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of trials on the test images beside their agreement on planes."""
+    """Pairs of trials on the test images beside their agreement on planes.
+
+    The two tables may name the trials of a pair in either order; the order of ``pairs`` stays.
+    """
     columns = ["agreement", "label_a", "label_b", "group_a", "group_b", "seed_a", "seed_b"]
-    about = pairs[["trial_a", "trial_b", *columns]]
-    return similarity.merge(about, on=["trial_a", "trial_b"])
+    about = _by_pair(pairs[["trial_a", "trial_b", *columns]])
+    measures = _by_pair(similarity).drop(columns=["trial_a", "trial_b"])
+    return measures.merge(about, on=["first", "second"]).drop(columns=["first", "second"])
 
 
 def pairs_frame(agreement: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -185,6 +189,15 @@ def group_order(trials: pd.DataFrame, groups: pd.DataFrame) -> list[str]:
         within=-rows.label.map(within).fillna(-1.0),
     )
     return list(ordered.sort_values(["place", "within", "label"]).label)
+
+
+def _by_pair(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns ``first`` and ``second`` with each pair's two ids in their own order."""
+    swapped = frame.trial_a > frame.trial_b
+    return frame.assign(
+        first=frame.trial_a.mask(swapped, frame.trial_b),
+        second=frame.trial_b.mask(swapped, frame.trial_a),
+    )
 
 
 def _group_columns(label: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ def make_mix(mixup: float, cutmix: float, classes: int) -> Mix:
     from torchvision.transforms import v2
 
     kinds = [(v2.MixUp, mixup), (v2.CutMix, cutmix)]
-    chosen = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+    chosen = [kind(alpha=float(alpha), num_classes=classes) for kind, alpha in kinds if alpha]
     mix: Mix = v2.RandomChoice(chosen)
     return mix
 

@@ -82,7 +82,9 @@ class Loop:
             return
         sam: Any = self.optimizer
         sam.first_step()
-        self._gradient(inputs, objective)
+        # The model is never used at the perturbed weights (NaN, where a gradient overflowed).
+        with _running_statistics_kept(self.model):
+            self._gradient(inputs, objective)
         sam.second_step()
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
@@ -237,6 +239,23 @@ def _on_device(
 ) -> tuple[Tensor, Tensor]:
     inputs = torch.from_numpy(dataset.normalise(images)).to(device)
     return inputs, torch.tensor(labels, device=device)
+
+
+@contextlib.contextmanager
+def _running_statistics_kept(model: nn.Module) -> Iterator[None]:
+    """Let batch norm use a batch's statistics without recording them."""
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 @contextlib.contextmanager
