@@ -23,12 +23,15 @@ class OpenedPage:
     complaints: list[str]  # console messages and errors
     requests: list[str]  # other than data URIs
     broken_images: int
-    width: int  # of the whole page in a window of 1280 pixels
+    width: int  # of the whole page, window and what sticks out of it
     text: str
+    figures: set[str]  # names of the charts
+    clipped: list[str]  # charts of which a part cannot be seen, not even by scrolling
+    scrolling: list[str]  # charts that are wider than the page and scroll
 
 
 @contextlib.contextmanager
-def open_page(path: Path) -> Iterator[OpenedPage]:
+def open_page(path: Path, window: int = 1280) -> Iterator[OpenedPage]:
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,7 +41,7 @@ def open_page(path: Path) -> Iterator[OpenedPage]:
     requests: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": window, "height": 900})
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
@@ -54,7 +57,18 @@ def open_page(path: Path) -> Iterator[OpenedPage]:
         broken = page.evaluate(BROKEN_IMAGES)
         width = page.evaluate("document.documentElement.scrollWidth")
         text = page.inner_text("body")
-        yield OpenedPage(drawn, complaints, requests, broken, width, text)
+        figures = set(page.eval_on_selector_all("figure.chart", "all => all.map((f) => f.id)"))
+        yield OpenedPage(
+            drawn,
+            complaints,
+            requests,
+            broken,
+            width,
+            text,
+            figures,
+            clipped=page.evaluate(CLIPPED),
+            scrolling=page.evaluate(SCROLLING),
+        )
         browser.close()
 
 
@@ -65,3 +79,18 @@ BROKEN_IMAGES = """async () => {
     return image.decode().then(() => 0, () => 1); });
   return (await Promise.all(checks)).reduce((a, b) => a + b, 0);
 }"""
+
+# A chart must end within what its figure can scroll to, and its marks within the chart.
+CLIPPED = """() => [...document.querySelectorAll("figure.chart")].filter((figure) => {
+  const svg = figure.querySelector("svg.marks");
+  const [frame, chart] = [figure.getBoundingClientRect(), svg.getBoundingClientRect()];
+  const reach = ["auto", "scroll"].includes(getComputedStyle(figure).overflowX)
+    ? figure.scrollWidth : figure.clientWidth;
+  const marks = [...svg.querySelectorAll("path, text, image")].map((m) => m.getBoundingClientRect())
+    .filter((box) => box.width > 0 && box.height > 0);
+  return chart.right > frame.left - figure.scrollLeft + reach + 1 || chart.left < frame.left - 1
+    || marks.some((box) => box.right > chart.right + 2 || box.left < chart.left - 2
+      || box.bottom > chart.bottom + 2 || box.top < chart.top - 2);
+}).map((figure) => figure.id)"""
+SCROLLING = """() => [...document.querySelectorAll("figure.chart")]
+  .filter((figure) => figure.scrollWidth > figure.clientWidth).map((figure) => figure.id)"""

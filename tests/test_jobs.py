@@ -1,22 +1,37 @@
 """Score jobs on real Ray: tables equal to brute force, whatever way the work is cut."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import ray
+from scipy.spatial.distance import jensenshannon
 
 from dbray import jobs
-from dbray.config import TrialConfig
-from dbray.jobs import agreement, pairs
+from dbray.config import DistillationConfig, TrialConfig
+from dbray.jobs import agreement, pairs, similarity
 from dbray.store import create_or_extend
-from dbray.store.schemas import label_maps_table, parquet_bytes
+from dbray.store.schemas import (
+    DISTILLATION,
+    SIMILARITY,
+    label_maps_table,
+    parquet_bytes,
+    predictions_table,
+)
 from dbray.sweep import ray_session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 R, P, C = 6, 9, 4
+IMAGES = 40
 GROUPS = {"vit": 2, "resnet": 3, "vgg": 1}
+DESCRIBED = {
+    "dataset": {"class_names": [str(c) for c in range(C)]},
+    "planes": {"resolution": R, "counts": {"test": P, "train": 4}},
+    "pictures": {"plane_ids": []},
+    "group_by": ["architecture"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,29 +42,37 @@ def local_ray():
 
 @pytest.fixture
 def study(tmp_path):
-    described = {
-        "dataset": {"class_names": [str(c) for c in range(C)]},
-        "planes": {"resolution": R, "counts": {"test": P, "train": 4}},
-        "pictures": {"plane_ids": []},
-        "group_by": ["architecture"],
-    }
-    study = create_or_extend(str(tmp_path), "study", described)
+    study = create_or_extend(str(tmp_path), "study", DESCRIBED)
     rng = np.random.default_rng(0)
     common = rng.integers(0, C, (P + 4, R, R))
+    labels = rng.integers(0, C, IMAGES)
     for name, seeds in GROUPS.items():
         for seed in range(seeds):
             noise = rng.random(common.shape) < 0.4
             maps = np.where(noise, rng.integers(0, C, common.shape), common).astype(np.uint8)
             config = TrialConfig("d", "f", name, weights_seed=seed)
-            ids = [*range(P), *range(1_000_000, 1_000_004)]
-            table = label_maps_table(config.trial_id, ids, maps, classes=C, extent=0.1)
-            files = {"predictions.parquet": parquet_bytes(table)}
-            study.commit(config, files, metrics={}, planes={"test": P, "train": 4})
+            right = np.eye(C)[labels] * 0.3
+            probabilities = rng.dirichlet(np.ones(C), IMAGES) + right
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            answers = probabilities.astype(np.float32)
+            commit(study, config, maps, predictions_table(np.arange(IMAGES), labels, answers))
             MAPS[config.trial_id] = maps
+            ANSWERS[config.trial_id] = labels, answers
     return study
 
 
+def commit(study, config, maps, answers=None):
+    """A trial with label maps (P + 4, R, R) and, if they are given, answers on test images."""
+    ids = [*range(P), *range(1_000_000, 1_000_004)]
+    table = label_maps_table(config.trial_id, ids, maps, classes=C, extent=0.1)
+    files = {"predictions.parquet": parquet_bytes(table)}
+    if answers is not None:
+        files["test_predictions.parquet"] = parquet_bytes(answers)
+    study.commit(config, files, metrics={}, planes={"test": P, "train": 4})
+
+
 MAPS = {}
+ANSWERS = {}
 
 
 def table_bytes(study):
@@ -79,7 +102,7 @@ def test_groups_are_means_of_their_pairs(local_ray, study):
     jobs.score(study)
     pairs_table = study.read_table("scores/agreement.parquet").to_pandas()
     groups = study.read_table("scores/agreement_by_group.parquet").to_pandas()
-    name = {t.trial_id: t.config["architecture"] for t in study.committed()}
+    name = {t.trial_id: t.config.architecture for t in study.committed()}
     named = [
         tuple(sorted((name[a], name[b])))
         for a, b in zip(pairs_table.trial_a, pairs_table.trial_b, strict=True)
@@ -99,11 +122,12 @@ def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatc
     whole = table_bytes(study)
     monkeypatch.setattr(pairs, "TRIALS_PER_BLOCK", 3)
     monkeypatch.setattr(agreement, "PAIR_POINTS_A_TASK", 200)
+    monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", 4)
     blocks = pairs.blocks_of(jobs.scope_of(study, study.committed()).grouped_trials, C)
     assert len(blocks) == 2
     jobs.score(study)
     cut = table_bytes(study)
-    for name in ("agreement", "agreement_by_group"):
+    for name in ("agreement", "agreement_by_group", "similarity"):
         order = study.read_table(f"scores/{name}.parquet").column_names[:3]
         study.write_bytes("scores/one.parquet", whole[name])
         study.write_bytes("scores/two.parquet", cut[name])
@@ -113,6 +137,146 @@ def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatc
         )
         assert one.equals(two)
     assert cut["fragmentation"] == whole["fragmentation"]
+
+
+@pytest.mark.parametrize("block", [32, 4, 2, 1])
+def test_similarity_of_every_pair_equals_brute_force(local_ray, study, monkeypatch, block):
+    """Of trials in one group and in two, in one block and in two."""
+    monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", block)
+    scope = jobs.scope_of(study, study.committed())
+    job = similarity.SimilarityJob(study, scope)
+    blocks = -(-len(scope.grouped_trials) // block)
+    assert len(job.items) == blocks * (blocks + 1) // 2
+    if block == 4:
+        jobs.score(study)
+    else:
+        job.write(map(job.work, job.items))
+    rows = study.read_table("scores/similarity.parquet").to_pylist()
+    ids = sorted(trial.trial_id for trial in study.committed())
+    found = sorted((row["trial_a"], row["trial_b"]) for row in rows)
+    assert found == sorted(itertools.combinations(ids, 2))
+    for row in rows:
+        labels, p = ANSWERS[row["trial_a"]]
+        _, q = ANSWERS[row["trial_b"]]
+        a, b = p.argmax(axis=1), q.argmax(axis=1)
+        right_a, right_b = (a == labels).mean(), (b == labels).mean()
+        wrong = (a != labels), (b != labels)
+        assert row["images"] == IMAGES
+        assert row["disagreement"] == (a != b).mean()
+        expected = right_a * right_b + (1 - right_a) * (1 - right_b) / (C - 1)
+        assert row["expected_agreement"] == pytest.approx(expected, abs=1e-12)
+        overlap = (wrong[0] & wrong[1]).sum() / (wrong[0] | wrong[1]).sum()
+        assert row["error_overlap"] == pytest.approx(overlap, abs=1e-12)
+        apart = np.mean([jensenshannon(x, y, base=2) ** 2 for x, y in zip(p, q, strict=True)])
+        assert row["js_divergence"] == pytest.approx(apart, abs=1e-5)
+
+
+def test_trials_without_answers_on_test_images_are_in_no_pair(local_ray, study):
+    older = TrialConfig("d", "f", "vgg", weights_seed=9)
+    commit(study, older, next(iter(MAPS.values())))
+    job = similarity.SimilarityJob(study, jobs.scope_of(study, study.committed()))
+    job.write(map(job.work, job.items))
+    table = study.read_table("scores/similarity.parquet")
+    assert len(table) == 15  # of the six others
+    assert older.trial_id not in {*table["trial_a"].to_pylist(), *table["trial_b"].to_pylist()}
+
+
+STUDENT_SEEDS = 3
+# Of the 36 points of every plane: on how many a student differs from its teacher, by seed.
+DISTILLED, FROM_LABELS = (4, 6, 8), (15, 12, 9)
+
+
+def differing(maps, points, rng):
+    """Label maps that differ from others on so many points of each plane."""
+    changed = maps.reshape(len(maps), -1).copy()
+    for plane in changed:
+        where = rng.choice(R * R, points, replace=False)
+        plane[where] = (plane[where] + rng.integers(1, C, points)) % C
+    return changed.reshape(maps.shape)
+
+
+@pytest.fixture
+def students(tmp_path):
+    """A teacher with three students and their twins from labels; two students that lack one."""
+    study = create_or_extend(str(tmp_path), "students", DESCRIBED)
+    rng = np.random.default_rng(1)
+    maps = rng.integers(0, C, (P + 4, R, R)).astype(np.uint8)
+    teacher = TrialConfig("d", "f", "resnet", weights_seed=100)
+    commit(study, teacher, maps)
+    for loss, more in (("kl", 0), ("hard", 1)):
+        taught = DistillationConfig(teacher.trial_id, "resnet", loss)
+        for seed in range(STUDENT_SEEDS):
+            twin = TrialConfig("d", "f", "vgg", width=2, weights_seed=seed)
+            student = replace(twin, distillation=taught)
+            commit(study, student, differing(maps, DISTILLED[seed] + more, rng))
+            commit(study, twin, differing(maps, FROM_LABELS[seed], rng))
+    orphan = DistillationConfig("f" * 12, "vit")
+    commit(study, TrialConfig("d", "f", "vgg", width=2, distillation=orphan), maps)
+    alone = DistillationConfig(teacher.trial_id, "resnet")
+    commit(study, TrialConfig("d", "f", "mlp", distillation=alone), maps)
+    return study
+
+
+def test_students_are_compared_with_their_teacher_and_their_twin(local_ray, students):
+    jobs.score(students)
+    table = students.read_table("scores/distillation.parquet")
+    assert table.schema.equals(DISTILLATION)
+    hard, soft = table.to_pylist()  # the student without a teacher or a twin is in neither
+    assert [row["loss"] for row in (hard, soft)] == ["hard", "kl"]
+    for row, more in ((soft, 0), (hard, 1)):
+        assert (row["teacher"], row["student"]) == ("resnet", "vgg@2")
+        assert (row["students"], row["planes"]) == (STUDENT_SEEDS, P)
+        distilled = 1 - (np.mean(DISTILLED) + more) / R**2
+        labels = 1 - np.mean(FROM_LABELS) / R**2
+        assert row["distilled"] == pytest.approx(distilled, abs=1e-12)
+        assert row["from_labels"] == pytest.approx(labels, abs=1e-12)
+        assert row["difference"] == pytest.approx(row["distilled"] - row["from_labels"])
+        for name in ("distilled", "from_labels", "difference"):
+            assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+        # Seeds differ and planes do not, so the interval ends at the extreme seeds' values.
+        assert row["distilled_high"] == pytest.approx(1 - (4 + more) / R**2)
+        assert row["distilled_low"] == pytest.approx(1 - (8 + more) / R**2)
+        # The draws are paired: the worst distilled seed has the best twin.
+        assert row["difference_low"] == pytest.approx((9 - 8 - more) / R**2)
+        assert row["difference_high"] == pytest.approx((15 - 4 - more) / R**2)
+
+
+@pytest.mark.parametrize("missing", ["teacher", "twin"])
+def test_a_student_that_lost_its_teacher_or_its_twin_is_left_out(students, missing):
+    trials = {trial.trial_id: trial.config for trial in students.committed()}
+    teacher = TrialConfig("d", "f", "resnet", weights_seed=100)
+    twin = TrialConfig("d", "f", "vgg", width=2, weights_seed=1)
+    assert {teacher.trial_id, twin.trial_id} <= set(trials)
+    students.discard(teacher.trial_id if missing == "teacher" else twin.trial_id)
+    scope = jobs.scope_of(students, students.committed())
+    items = jobs.DistillationJob(students, scope).items
+    if missing == "teacher":
+        assert items == []
+    else:
+        assert [len(triples) for _, triples in items] == [STUDENT_SEEDS - 1] * 2
+
+
+def test_tables_of_what_a_study_lacks_are_empty_and_have_their_columns(local_ray, study, students):
+    jobs.score(study)
+    jobs.score(students)
+    distillation = study.read_table("scores/distillation.parquet")
+    assert (len(distillation), distillation.schema.equals(DISTILLATION)) == (0, True)
+    likeness = students.read_table("scores/similarity.parquet")
+    assert (len(likeness), likeness.schema.equals(SIMILARITY)) == (0, True)
+    assert jobs.is_scored(study)
+    assert jobs.is_scored(students)
+
+
+def test_a_lost_or_broken_score_table_is_noticed(local_ray, study):
+    jobs.score(study)
+    for table in jobs.TABLES:
+        data = study.folder.read(f"scores/{table}.parquet")
+        study.write_bytes(f"scores/{table}.parquet", data[: len(data) // 2])
+        assert not jobs.is_scored(study)
+        study.folder.delete(f"scores/{table}.parquet")
+        assert not jobs.is_scored(study)
+        study.write_bytes(f"scores/{table}.parquet", data)
+        assert jobs.is_scored(study)
 
 
 def test_scores_are_current_until_a_trial_comes_or_goes(local_ray, study):

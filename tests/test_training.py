@@ -1,8 +1,8 @@
 """Training: reproducible to the bit, seeds kept apart, and no result from a diverged loss."""
 
+import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from torch import nn
 from dbray.architectures import build_model
 from dbray.config import TrainingConfig
 from dbray.errors import TrialFailedError
-from dbray.optimization import make_optimizer, make_schedule
+from dbray.optimization import make_schedule
 from dbray.training import evaluate, train
 
 CPU = torch.device("cpu")
@@ -74,6 +74,16 @@ def test_training_learns_and_tells_every_epoch(digits):
     assert not model.training
 
 
+@pytest.mark.parametrize("name", ["vit", "resnet"])
+def test_sharpness_aware_minimisation_trains_reproducibly(digits, name):
+    config = replace(QUICK, epochs=1, optimizer="sam", learning_rate=0.05)
+    model, history = trained(digits, config=config, name=name)
+    assert math.isfinite(history[-1].train_loss)
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+    assert same(model, trained(digits, config=config, name=name)[0])
+    assert not same(model, trained(digits, config=replace(config, optimizer="sgd"), name=name)[0])
+
+
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_diverged_loss_ends_the_trial_with_the_reason(digits):
     config = replace(QUICK, optimizer="sgd", learning_rate=1e20)
@@ -124,10 +134,13 @@ def test_the_last_record_tells_the_accuracy_of_the_model_that_is_returned(digits
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("optimizer", ["adamw", "sam"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_a_gpu_trains_in_every_precision(digits, precision):
+def test_a_gpu_trains_in_every_precision(digits, precision, optimizer):
     device = torch.device("cuda")
     config = replace(QUICK, epochs=5, schedule="one_cycle", precision=precision, channels_last=True)
+    if optimizer == "sam":
+        config = replace(config, optimizer=optimizer, learning_rate=0.1)
 
     def run():
         model = build_model("resnet", input_shape=(1, 8, 8), classes=10, seed=0).to(device)
@@ -152,18 +165,3 @@ def test_schedules(schedule, expected):
     share = make_schedule(TrainingConfig(schedule=schedule), 800)
     for step, value in expected.items():
         assert share(step) == pytest.approx(value, abs=1e-4)
-
-
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_optimizers_take_their_first_step(name):
-    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
-    config = TrainingConfig(optimizer=name, learning_rate=0.1, weight_decay=0.5, momentum=0.9)
-    optimizer = make_optimizer([weight], config)
-    weight.grad = torch.tensor([3.0, 3.0])
-    optimizer.step()
-    expected = {
-        "sgd": [1 - 0.1 * (3 + 0.5), -2 - 0.1 * (3 - 1)],
-        "adam": [1 - 0.1, -2 - 0.1],  # the first step has the length of the rate
-        "adamw": [1 * 0.95 - 0.1, -2 * 0.95 - 0.1],
-    }[name]
-    np.testing.assert_allclose(weight.detach(), expected, rtol=1e-5)
