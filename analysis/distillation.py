@@ -70,14 +70,14 @@ def distillation_in_words(tables: StudyTables) -> str:
 def distillation_frame(tables: StudyTables) -> pd.DataFrame:
     """Rows of ``distillation`` with names for people."""
     rows = tables.distillation
-    heat = [
-        f", temperature {temperature:g}" if loss == "kl" else ""
+    learned = [
+        LOSSES[loss] + (f", temperature {temperature:g}" if loss == "kl" else "")
         for loss, temperature in zip(rows.loss, rows.temperature, strict=True)
     ]
     return rows.assign(
         teacher_name=rows.teacher.map(display_name),
         student_name=rows.student.map(display_name),
-        learned=rows.loss.map(LOSSES) + heat,
+        learned=learned,
     )
 
 

@@ -58,10 +58,10 @@ OPTIMIZERS = {
 STUDENTS = {
     "resnet/labels": 0.84,
     "vgg/labels": 0.82,
-    "vgg/kl from resnet": 0.83,
+    "vgg/kl at 4 from resnet": 0.83,
     "vgg/hard from resnet": 0.81,
     "vit/labels": 0.65,
-    "vit/kl from resnet": 0.70,
+    "vit/kl at 4 from resnet": 0.70,
 }
 CHECKPOINTS = {"brought": 0.8, "trained elsewhere": 0.7}
 DIGITS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
@@ -173,9 +173,10 @@ def _config(label: str, group_by: Sequence[str], seed: int, epochs: int) -> AnyC
     )
     about = {"architecture": name, "width": int(width or 0), "training": training}
     config = TrialConfig(**data, **about, weights_seed=seed, data_seed=seed)
-    loss, _, teacher = parts.get("distillation", "").partition(" from ")
+    learned, _, teacher = parts.get("distillation", "").partition(" from ")
     if not teacher:
         return config
+    loss = learned.split()[0]
     taught_by = _config(f"{teacher}/labels", group_by, seed, epochs)
     return replace(config, distillation=DistillationConfig(taught_by.trial_id, teacher, loss))
 
@@ -434,7 +435,7 @@ def _distillation_rows(groups: Mapping[str, float], seeds: int) -> list[dict[str
         student, _, taught = label.partition("/")
         loss, _, teacher = taught.partition(" from ")
         if teacher:
-            row = distillation_row(teacher, student, loss, value, value - 0.05)
+            row = distillation_row(teacher, student, loss.split()[0], value, value - 0.05)
             rows.append({**row, "students": seeds})
     return rows
 
@@ -445,6 +446,7 @@ def distillation_row(
     """A row of ``distillation`` with intervals that reach so far to both sides."""
     values = {"distilled": distilled, "from_labels": labels, "difference": distilled - labels}
     row: dict[str, Any] = {"teacher": teacher, "student": student, "loss": loss}
+    row["temperature"] = 4.0
     for name, value in values.items():
         row |= {name: value, f"{name}_low": value - width, f"{name}_high": value + width}
     return {**row, "students": 3, "planes": PLANES_A_KIND}

@@ -73,7 +73,8 @@ def test_every_option_is_documented(options):
         (["--arch", "lenet"], "choose one of fcnet, mlp, vit"),
         (["--arch", "vit@wide"], "positive number"),
         (["--dataset", "imagenet"], "choose one of digits"),
-        (["--picture-planes", "99"], "only 50 planes"),
+        (["--picture-planes", "odd:9"], "no kind of planes"),
+        (["--picture-images", "1,2"], "give three image ids"),
     ],
 )
 def test_bad_options_get_one_line_and_touch_nothing(tmp_path, arguments, said):

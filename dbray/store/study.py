@@ -160,7 +160,9 @@ class Study:
         UserError
             If it is not there, or damaged.
         """
-        found = self._read_committed(trial_id) if self.is_committed(trial_id) else "none of its files"
+        found = (
+            self._read_committed(trial_id) if self.is_committed(trial_id) else "none of its files"
+        )
         if isinstance(found, str):
             raise UserError(f"{self.location}: no finished trial {trial_id} ({found})")
         return found
