@@ -66,39 +66,45 @@ def label_planes(
     for frame in frames:
         grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
         labels = [x.argmax(dim=1) for x in _plane_logits(model, frame, grid, input_shape, device)]
-        yield _as_map(torch.cat(labels), resolution, label_dtype(classes))
+        label_map: LabelMap = torch.cat(labels).cpu().numpy().astype(label_dtype(classes))
+        yield label_map.reshape(resolution, resolution)
 
 
 @torch.inference_mode()
-def shade_planes(
+def shade_points(
     model: nn.Module,
-    frames: Iterable[Frame],
+    frame: Frame,
+    coordinates: NDArray[np.float64],
     input_shape: tuple[int, int, int],
     *,
     classes: int,
-    resolution: int,
-    extent: float,
     device: torch.device,
-) -> Iterator[tuple[LabelMap, Confidence]]:
-    """Label maps like those of ``label_planes``, each with the model's confidence.
+) -> tuple[LabelMap, Confidence]:
+    """Predicted class and confidence at N points of a plane.
 
-    Yields
+    Parameters
+    ----------
+    coordinates
+        (alpha, beta) of the points, shape (N, 2).
+
+    Returns
+    -------
+    Labels, uint8 (uint16 above 256 classes), and the probability of each, uint8 with 255 for
+    certainty; both of shape (N,).
+
+    Raises
     ------
-    The label map, and the probability of the predicted class at each of its points, uint8 of
-    shape (R, R) with 255 for certainty.
+    TrialFailedError
+        If the model returns a logit that is not finite.
     """
-    for frame in frames:
-        grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
-        labels: list[Tensor] = []
-        shades: list[Tensor] = []
-        for logits in _plane_logits(model, frame, grid, input_shape, device):
-            probability = logits.float().softmax(dim=1).amax(dim=1)
-            labels.append(logits.argmax(dim=1))  # softmax may round two logits to one probability
-            shades.append((probability * 255).round().to(torch.uint8))
-        yield (
-            _as_map(torch.cat(labels), resolution, label_dtype(classes)),
-            _as_map(torch.cat(shades), resolution, np.dtype(np.uint8)),
-        )
+    labels: list[Tensor] = []
+    shades: list[Tensor] = []
+    for logits in _plane_logits(model, frame, coordinates, input_shape, device):
+        probability = logits.float().softmax(dim=1).amax(dim=1)
+        labels.append(logits.argmax(dim=1))  # softmax may round two logits to one probability
+        shades.append((probability * 255).round().to(torch.uint8))
+    found = torch.cat(labels).cpu().numpy().astype(label_dtype(classes))
+    return found, torch.cat(shades).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -153,8 +159,3 @@ def _plane_logits(
 
 def _batch_size(device: torch.device) -> int:
     return BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
-
-
-def _as_map(values: Tensor, resolution: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    array: NDArray[Any] = values.cpu().numpy().astype(dtype)
-    return array.reshape(resolution, resolution)

@@ -19,8 +19,9 @@ from dbray.architectures import build_model
 from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.labelling import label_planes, predict, shade_planes
+from dbray.labelling import label_planes, predict
 from dbray.objective import Teacher
+from dbray.pictures import shade_planes
 from dbray.plane_kinds import plane_ids_of
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import HISTORY, label_maps_table, parquet_bytes, predictions_table

@@ -8,7 +8,7 @@ from torch import nn
 from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.errors import TrialFailedError
-from dbray.labelling import label_dtype, label_planes, predict, shade_planes
+from dbray.labelling import label_dtype, label_planes, predict
 from dbray.planes import plane_frame, plane_grid
 
 CPU = torch.device("cpu")
@@ -83,21 +83,6 @@ def test_output_that_is_not_finite_is_no_result():
     nn.init.constant_(model[1].weight, float("nan"))
     with pytest.raises(TrialFailedError, match="not finite"):
         label_one(model, plane_frame(np.array([[0.0, 0], [1, 0], [0, 1]])), (1, 1, 2), 3)
-
-
-def test_shading_keeps_the_labels_and_adds_the_confidence(digits):
-    model = build_model("fcnet", input_shape=(1, 8, 8), classes=10, seed=1).eval()
-    frames = list(frames_of(digits, [0, 1], PlaneSource()))
-    size = {"classes": 10, "resolution": 9, "extent": 0.5, "device": CPU}
-    plain = list(label_planes(model, frames, (1, 8, 8), **size))
-    shaded = list(shade_planes(model, iter(frames), (1, 8, 8), **size))
-    for frame, labels, (again, confidence) in zip(frames, plain, shaded, strict=True):
-        np.testing.assert_array_equal(labels, again)
-        points = frame.origin + plane_grid(frame, 9, 0.5).reshape(-1, 2) @ frame.axes
-        logits = model(torch.tensor(points, dtype=torch.float32).view(-1, 1, 8, 8))
-        expected = 255 * logits.softmax(dim=1).max(dim=1).values.detach().numpy()
-        assert confidence.dtype == np.uint8
-        assert np.abs(confidence.ravel() - expected).max() <= 0.51
 
 
 def test_predictions_are_the_models_probabilities(digits):
