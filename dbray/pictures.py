@@ -87,8 +87,7 @@ def _calm(labels: LabelMap) -> Mask:
     corners = np.stack([labels[:-1, :-1], labels[1:, :-1], labels[:-1, 1:], labels[1:, 1:]])
     plain = (corners == corners[0]).all(axis=0)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(plain, 1, mode="edge"), (3, 3))
-    calm: Mask = around.all(axis=(2, 3))
-    return calm
+    return np.asarray(around.all(axis=(2, 3)), np.bool_)
 
 
 def _interpolated(values: Confidence, at: NDArray[np.int64], cell: NDArray[np.int64]) -> Confidence:
