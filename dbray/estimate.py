@@ -10,15 +10,13 @@ from io import StringIO
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dbray.architectures import build_model
 from dbray.calibration import BACKWARD, Speed, cpu_threads, measure_speed
 from dbray.config import TrainingConfig, TrialConfig, group_label
 from dbray.datasets import Dataset
 from dbray.labelling import label_dtype
-from dbray.trial import PlanePlan
+from dbray.trial import PlanePlan, build
 
 # A model whose step on two images takes more is not timed but borrows another one's speed.
 AFFORDABLE_STEP_FLOPS = {"cpu": 100e9, "cuda": 2e13}
@@ -149,23 +147,12 @@ def _model_size(config: TrialConfig, dataset: Dataset) -> tuple[int, int, int]:
 
 def _count(config: TrialConfig, dataset: Dataset, device: str) -> tuple[int, int, int]:
     with torch.device(device), torch.no_grad():
-        model = _build(config, dataset).eval()
+        model = build(config, dataset).eval()
         with FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, *dataset.input_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     stored = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     return parameters, stored, int(counter.get_total_flops())
-
-
-def _build(config: TrialConfig, dataset: Dataset) -> nn.Module:
-    return build_model(
-        config.architecture,
-        input_shape=dataset.input_shape,
-        classes=dataset.classes,
-        width=config.width,
-        size=config.size,
-        seed=config.weights_seed,
-    )
 
 
 def _group_cost(group: _Group, dataset: Dataset, plan: PlanePlan, label: str) -> GroupCost:
@@ -214,7 +201,7 @@ def _speeds(
     with cpu_threads(threads):
         for position in affordable:
             config, flops = groups[position].config, groups[position].forward_flops
-            model, shape = _build(config, dataset), dataset.input_shape
+            model, shape = build(config, dataset), dataset.input_shape
             speeds[position] = measure_speed(
                 model, config.training, shape, forward_flops=flops, device=device
             )

@@ -1,10 +1,10 @@
 """Kinds of planes, and how a plane's id says its kind and its number within it."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from dbray.errors import UserError
 
-PlaneKind = Literal[
+PlaneKind = Literal[  # append only: ids are built on the order
     "test",
     "train",
     "uniform",
@@ -15,18 +15,7 @@ PlaneKind = Literal[
     "adversarial",
     "chosen",
 ]
-# Append only: ids are built on the order.
-PLANE_KINDS: tuple[PlaneKind, ...] = (
-    "test",
-    "train",
-    "uniform",
-    "shuffled",
-    "mixed",
-    "gaussian",
-    "rotated",
-    "adversarial",
-    "chosen",
-)
+PLANE_KINDS: tuple[PlaneKind, ...] = get_args(PlaneKind)
 OFF_MANIFOLD: tuple[PlaneKind, ...] = ("uniform", "shuffled", "mixed")
 LOCAL: tuple[PlaneKind, ...] = ("gaussian", "rotated", "adversarial")
 IDS_PER_KIND = 1_000_000
