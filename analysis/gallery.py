@@ -99,7 +99,8 @@ def gallery_layout(
         _name_columns(layout, left, trials)
         _place_maps(layout, plane, left, order, trials, tables)
         left += block + PLANE_GAP
-    _place_names(layout, order, tables.groups)
+    apart = any(plane.apart for plane in planes)
+    _place_names(layout, order, tables.inside[:0] if apart else tables.inside)
     layout.width = left - PLANE_GAP
     layout.height = HEAD + 20 + len(order) * layout.row - GAP
     return layout
@@ -195,8 +196,8 @@ def _name_columns(layout: Layout, left: float, trials: pd.DataFrame) -> None:
         layout.texts.append({"x": x, "y": HEAD + 11, "text": text, "role": "seed"})
 
 
-def _place_names(layout: Layout, order: Sequence[str], groups: pd.DataFrame) -> None:
-    within = groups[groups.group_a == groups.group_b].set_index("group_a").agreement
+def _place_names(layout: Layout, order: Sequence[str], inside: pd.DataFrame) -> None:
+    within = inside.set_index("group_a").agreement
     for row, label in enumerate(order):
         y = HEAD + 20 + row * layout.row + (layout.row - GAP) / 2
         name, _, rest = display_name(label).partition(" / ")

@@ -181,7 +181,7 @@ def broken(*, input_shape, classes):
 
 def test_the_page_in_a_browser(undisturbed):
     folder, _ = undisturbed
-    check_page(folder / "report" / "index.html", charts=7)
+    check_page(folder / "report" / "index.html", charts=9)
 
 
 def test_the_report_can_be_made_again(undisturbed, tmp_path):
