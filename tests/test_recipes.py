@@ -5,7 +5,7 @@ import torch
 
 from dbray.architectures import ARCHITECTURES, build_model
 from dbray.config import TrainingConfig
-from dbray.recipes import recipe
+from dbray.recipes import optimizer_recipe, recipe
 from dbray.training import train
 
 
@@ -37,6 +37,29 @@ def test_the_papers_recipe(name):
 def test_transformer_and_mixer_take_the_rate_of_the_optimizer_study(name):
     config = recipe(name, "paper", "cifar10", 32)
     assert (config.optimizer, config.learning_rate) == ("adam", 1e-3)
+    assert config.schedule == "constant"
+
+
+@pytest.mark.parametrize(
+    ("name", "adam", "sgd"),
+    [("resnet", 1e-3, 0.05), ("vgg", 2e-3, 5e-3), ("vit", 1e-3, 0.02), ("mixer", 1e-3, 0.02)],
+)
+def test_the_papers_optimizer_study(name, adam, sgd):
+    by = {o: optimizer_recipe(name, o, "paper", "cifar10", 32) for o in ("adam", "sgd", "sam")}
+    assert {(c.epochs, c.batch_size, c.crop_padding, c.flip) for c in by.values()} == {
+        (200, 64, 4, True)
+    }
+    assert {name: config.learning_rate for name, config in by.items()} == {
+        "adam": adam,
+        "sgd": sgd,
+        "sam": sgd,
+    }
+    assert {name: config.schedule for name, config in by.items()} == {
+        "adam": "constant",
+        "sgd": "step",
+        "sam": "step",
+    }
+    assert by["sam"].sam_radius == 0.05
 
 
 @pytest.mark.parametrize("size", ["small", "paper"])
