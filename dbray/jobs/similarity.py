@@ -21,7 +21,7 @@ from dbray.scores.similarity import (
 from dbray.store.schemas import SIMILARITY, probabilities_from_table
 from dbray.store.study import CommittedTrial, Study
 
-TRIALS_PER_BLOCK = 32
+TRIALS_PER_BLOCK = 16  # two blocks of at most 16 MiB a trial are held at a time
 FILE = "test_predictions.parquet"
 Block = tuple[CommittedTrial, ...]
 
