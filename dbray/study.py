@@ -101,8 +101,9 @@ def run_study(
                         study, ready, dataset, plan, resources, deterministic=deterministic
                     )
             trained = time.monotonic() - clock
-            console.print("scoring", markup=False)
-            score(study)
+            if not is_scored(study):
+                console.print("scoring", markup=False)
+                score(study)
     if work:
         record_invocation(study, started, time.monotonic() - clock, trained, len(work))
     location = write_report(study, confidence=options.confidence)
