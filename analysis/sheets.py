@@ -19,8 +19,11 @@ FOLDER = "report/pictures"
 GAP = 16  # px
 NAMES = 190  # px, the column of models' names
 THUMB = 64  # px
+SLOT = THUMB + 84  # px, a thumbnail with its class and image id
+LINE = 22  # px, of the legend
+LEGEND_CLASSES = 30  # more than this, and only the images' frames tell colours
 HEAD = THUMB + 62  # px, above the first row: what each plane goes through, and its images
-NARROWEST = 3 * (THUMB + 70)  # px, a plane's column
+NARROWEST = 3 * SLOT  # px, a plane's column
 LOWEST = 66  # px, a row: its name has three lines
 Row = tuple[str, list[Image.Image]]  # a model's name and its pictures, one a plane
 
@@ -60,18 +63,23 @@ def sheet(rows: Sequence[Row], planes: Sequence[Plane], names: Sequence[str]) ->
     """Models by planes, each plane's images above it."""
     widths = [max(NARROWEST, max(row[1][i].width for row in rows)) for i in range(len(planes))]
     heights = [max(LOWEST, *(image.height for image in images)) for _, images in rows]
-    size = (NAMES + sum(widths) + GAP * len(widths), HEAD + sum(heights) + GAP * len(heights))
-    canvas = Image.new("RGB", size, "white")
+    width = NAMES + sum(widths) + GAP * len(widths)
+    places = _legend(names, width)
+    head = HEAD + (places[-1][2] + LINE if places else 0)
+    canvas = Image.new("RGB", (width, head + sum(heights) + GAP * len(heights)), "white")
     draw = ImageDraw.Draw(canvas)
+    for of_class, x, y in places:
+        draw.rectangle((x, y, x + 13, y + 13), fill=class_colours(len(names))[of_class])
+        draw.text((x + 19, y), names[of_class], fill=INK, font=_font(12))
     left = NAMES
-    for column, (plane, width) in enumerate(zip(planes, widths, strict=True)):
-        _draw_head(canvas, plane, left, names)
-        top = HEAD
+    for column, (plane, across) in enumerate(zip(planes, widths, strict=True)):
+        _draw_head(canvas, plane, (left, head - HEAD), names)
+        top = head
         for (_, images), height in zip(rows, heights, strict=True):
             canvas.paste(images[column], (left, top))
             top += height + GAP
-        left += width + GAP
-    top = HEAD
+        left += across + GAP
+    top = head
     for (name, _), height in zip(rows, heights, strict=True):
         draw.multiline_text((8, top + 4), name, fill=INK, font=_font(15), spacing=6)
         top += height + GAP
@@ -102,14 +110,30 @@ def _drawn(
     return image
 
 
-def _draw_head(canvas: Image.Image, plane: Plane, left: int, names: Sequence[str]) -> None:
+def _legend(names: Sequence[str], width: int) -> list[tuple[int, int, int]]:
+    """Class and corner (x, y) of each entry, in as many lines as it takes."""
+    places: list[tuple[int, int, int]] = []
+    x, y = NAMES, 8
+    for of_class, name in enumerate(names if len(names) <= LEGEND_CLASSES else ()):
+        needed = 34 + round(_font(12).getlength(name))
+        if x + needed > width and x > NAMES:
+            x, y = NAMES, y + LINE
+        places.append((of_class, x, y))
+        x += needed
+    return places
+
+
+def _draw_head(
+    canvas: Image.Image, plane: Plane, corner: tuple[int, int], names: Sequence[str]
+) -> None:
+    left, top = corner
     draw = ImageDraw.Draw(canvas)
     colours = class_colours(len(names))
     title = f"plane {plane.plane_id}\nthrough {KIND_TITLES[plane.kind]}"
-    draw.multiline_text((left, 6), title, fill=INK, font=_font(12), spacing=4)
+    draw.multiline_text((left, top + 6), title, fill=INK, font=_font(12), spacing=4)
     for position, png in enumerate(plane.thumbnails):
         of_class, image_id = plane.anchor_classes[position], plane.image_ids[position]
-        x, y = left + position * (THUMB + 70), 42
+        x, y = left + position * SLOT, top + 42
         frame = colours[of_class] if of_class >= 0 else MUTED
         draw.rectangle((x, y, x + THUMB + 7, y + THUMB + 7), fill=frame)
         with Image.open(io.BytesIO(png)) as thumbnail:

@@ -90,22 +90,15 @@ def run_study(
     work = missing_work(study, configs, plan)
     console.print(f"study {study.location}: {len(configs)} trials, {len(work)} to do", markup=False)
     left_over: list[str] = []
-    trained = 0.0
     if work or not is_scored(study):
         with ray_session():
-            for stage in _stages(work):
-                ready = _with_teachers(study, stage, left_over)
-                if ready:
-                    deterministic = isinstance(options, TrainingOptions) and options.deterministic
-                    left_over += run_sweep(
-                        study, ready, dataset, plan, resources, deterministic=deterministic
-                    )
-            trained = time.monotonic() - clock
-            if not is_scored(study):
+            left_over = _run_work(study, work, dataset, plan, options)
+            swept = time.monotonic() - clock
+            if not is_scored(study):  # new pictures alone change no score
                 console.print("scoring", markup=False)
                 score(study)
-    if work:
-        record_invocation(study, started, time.monotonic() - clock, trained, len(work))
+        if work:
+            record_invocation(study, started, time.monotonic() - clock, swept, len(work))
     location = write_report(study, confidence=options.confidence)
     for line in left_over:
         console.print(f"not finished: {line}", markup=False)
@@ -115,6 +108,21 @@ def run_study(
     if options.open:
         open_in_browser(location)
     return 1 if left_over else 0
+
+
+def _run_work(
+    study: Study, work: Sequence[Work], dataset: Dataset, plan: PlanePlan, options: StudyOptions
+) -> list[str]:
+    """Do the work, teachers before their students; one line for each trial that is left over."""
+    deterministic = isinstance(options, TrainingOptions) and options.deterministic
+    left_over: list[str] = []
+    for stage in _stages(work):
+        ready = _with_teachers(study, stage, left_over)
+        if ready:
+            left_over += run_sweep(
+                study, ready, dataset, plan, _resources(options), deterministic=deterministic
+            )
+    return left_over
 
 
 def study_dataset(options: StudyOptions) -> Dataset:

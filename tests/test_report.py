@@ -33,7 +33,7 @@ from analysis.palette import FIRST_TEN, VISION, class_colours, class_colours_rgb
 from analysis.pictures import Picture, read_pictures, read_planes
 from analysis.regions import picture_image, plotted_rectangle, positions_in_picture
 from analysis.report import build_report, write_report
-from analysis.sheets import FOLDER, GAP, HEAD, NAMES, NARROWEST, write_sheets
+from analysis.sheets import FOLDER, GAP, HEAD, LINE, NAMES, NARROWEST, write_sheets
 from analysis.similarity import measures_against_planes
 from analysis.tables import load_tables, similarity_frame
 from dbray.errors import UserError
@@ -400,6 +400,9 @@ def test_colours_fade_from_certainty_to_the_least_that_an_arg_max_can_have():
     assert set(without.get_flattened_data()) == {certain}
 
 
+TOP = HEAD + 8 + LINE  # of the pictures, where the classes take one line
+
+
 @pytest.mark.parametrize("name", ["planes", "usual", "checkpoints", "300 classes"])
 def test_sheets_hold_every_picture_at_its_place(made, name):
     made, shaded = made(name), name == "planes"
@@ -415,19 +418,20 @@ def test_sheets_hold_every_picture_at_its_place(made, name):
     # Anchors span less than twice their height, so that the side along e1 is the longer one.
     sizes = [drawn_size(plane, 100) for plane in planes]
     column, row = max(NARROWEST, 100) + GAP, max(height for _, height in sizes) + GAP
+    head = HEAD if name == "300 classes" else TOP
     sheet = opened(made, f"{FOLDER}/sheet.png")
     order = list(tables.trials.trial_id)
-    assert sheet.size == (NAMES + column * len(planes), HEAD + row * len(order))
+    assert sheet.size == (NAMES + column * len(planes), head + row * len(order))
     for trial_id in order[:3]:
         alone = opened(made, of_trial[trial_id])
-        assert alone.size == (NAMES + column * len(planes), HEAD + row)
+        assert alone.size == (NAMES + column * len(planes), head + row)
         for at, plane in enumerate(planes):
             expected = picture_image(
                 pictures[trial_id, plane.plane_id],
                 len(STUDIES[name].get("class_names", range(10))),
                 confidence=shaded,
             ).convert("RGB")
-            for image, top in ((alone, HEAD), (sheet, HEAD + row * order.index(trial_id))):
+            for image, top in ((alone, head), (sheet, head + row * order.index(trial_id))):
                 left = NAMES + column * at
                 part = image.crop((left, top, left + sizes[at][0], top + sizes[at][1]))
                 part = np.array(part.resize((100, 100), Image.Resampling.NEAREST))
@@ -458,7 +462,7 @@ def test_sheets_mark_the_anchors_in_their_classes_colours(made):
         left = NAMES + at * (max(NARROWEST, 100) + GAP)
         spots = positions_in_picture(plane.coordinates, 0.5, 100).tolist()
         for (right, down), of_class in zip(spots, plane.anchor_classes, strict=True):
-            spot = left + int(right * width), HEAD + int(down * height)
+            spot = left + int(right * width), TOP + int(down * height)
             assert hexadecimal(sheet.getpixel(spot)) == FIRST_TEN[of_class]
 
 
@@ -469,8 +473,8 @@ def test_a_sheet_shows_the_first_models_of_a_group_and_files_all_of_them(made):
     names = [path for path in many.folder.files(FOLDER) if not path.endswith("sheet.png")]
     assert len(names) == len(ARCHITECTURES) * 5
     one, all_of_them = (opened(many, path) for path in (names[0], f"{FOLDER}/sheet.png"))
-    row = one.height - HEAD
-    assert all_of_them.height == HEAD + shown * row
+    row = one.height - TOP
+    assert all_of_them.height == TOP + shown * row
 
 
 def test_anchors_lie_on_their_pixels():
