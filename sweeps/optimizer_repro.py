@@ -2,7 +2,7 @@
 
 python sweeps/optimizer_repro.py                          # laptop: digits, minutes
 python sweeps/optimizer_repro.py --seeds 5                # extend it: only new seeds train
-python sweeps/optimizer_repro.py --optimizers sgd sam --arch resnet vgg
+python sweeps/optimizer_repro.py --optimizers sgd adam sam adamw     # the modern one, too
 python sweeps/optimizer_repro.py --preset paper --dry-run
 """
 
@@ -31,8 +31,8 @@ class OptimizerRepro(TrainingOptions):
     arch: tuple[str, ...] = ("resnet", "vgg", "mixer", "vit")
     """architectures, each with its usual width or as NAME@WIDTH; your own as
     package.module:factory"""
-    optimizers: tuple[OptimizerName, ...] = ("sgd", "adam", "sam", "adamw")
-    """update rules to compare, each with its own recipe"""
+    optimizers: tuple[OptimizerName, ...] = ("sgd", "adam", "sam")
+    """update rules to compare, each with its own recipe; adamw is another"""
 
     def validate(self) -> None:
         """Check every option, the architectures' names among them."""
