@@ -114,7 +114,7 @@ def _map_size(plane: Plane, extent: float) -> tuple[float, float]:
 
 def _place_head(layout: Layout, plane: Plane, left: float, info: dict[str, Any]) -> None:
     names = info["dataset"]["class_names"]
-    title = f"Slice through {KIND_TITLES[plane.kind]}"
+    title = f"Through {KIND_TITLES[plane.kind]}"
     layout.texts.append({"x": left, "y": 8, "text": title, "role": "title"})
     for position, (png, of_class) in enumerate(
         zip(plane.thumbnails, plane.anchor_classes, strict=True)
@@ -284,7 +284,7 @@ def _thumbnail_layers(layout: Layout, x: alt.X, y: alt.Y, stroke: alt.Stroke) ->
 def _text_layers(layout: Layout, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     texts = pd.DataFrame(layout.texts)
     styles: dict[str, dict[str, Any]] = {
-        "title": {"fontSize": 12.5, "fontWeight": 600, "color": INK},
+        "title": {"fontSize": 12.5, "fontWeight": 600, "color": INK, "limit": 3 * SLOT},
         "class": {"fontSize": 11.5, "color": INK, "limit": SLOT - THUMB - 8},
         "seed": {"fontSize": 11, "color": MUTED, "limit": CELL},
         "name": {"fontSize": 13, "fontWeight": 600, "color": INK, "limit": NAMES - 8},

@@ -28,11 +28,11 @@ KIND_TITLES = {
     "test": "three test images",
     "train": "three training images",
     "uniform": "three images of uniform noise",
-    "shuffled": "three test images with their pixels shuffled",
-    "mixed": "a test image and two with their pixels shuffled",
-    "gaussian": "a test image and two noisy copies of it",
-    "rotated": "a test image and its turns by 90 and 180 degrees",
-    "adversarial": "a test image and two perturbations of it against one model",
+    "shuffled": "three images, pixels shuffled",
+    "mixed": "an image and two with pixels shuffled",
+    "gaussian": "an image and two noisy copies",
+    "rotated": "an image turned by 90 and 180 degrees",
+    "adversarial": "an image and two perturbed copies",
     "chosen": "three chosen test images",
 }  # what planes of a kind go through
 NOTHING = "no image"  # class of an anchor that shows nothing
