@@ -135,10 +135,15 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets its background jobs ignore the signal, and they hand that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(25)
     os.kill(driver.pid, signal.SIGINT)
-    _, said = driver.communicate(timeout=60)
+    try:
+        _, said = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
     assert driver.returncode == 130
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
