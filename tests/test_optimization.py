@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -105,8 +105,11 @@ vectors = st.lists(st.floats(-5, 5), min_size=3, max_size=3).filter(
 )
 def test_sam_follows_its_definition(start, rate, momentum, decay, radius):
     config = sam(learning_rate=rate, momentum=momentum, weight_decay=decay, sam_radius=radius)
-    path = descend(config, 3, start=start)
-    np.testing.assert_allclose(path, sam_by_definition(config, 3, start), rtol=1e-6, atol=1e-7)
+    expected = sam_by_definition(config, 3, start)
+    # Where the gradient nearly vanishes its direction is anyone's, and the norm is float32.
+    gradients = np.linalg.norm(np.vstack([start, expected[:-1]]) @ CURVATURE, axis=1)
+    assume(gradients.min() > 0.1 * radius)
+    np.testing.assert_allclose(descend(config, 3, start=start), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_sam_keeps_to_its_definition_over_many_steps():
