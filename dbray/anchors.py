@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from dbray.config import NoiseConfig
 from dbray.datasets.dataset import Dataset
 from dbray.errors import UserError
-from dbray.plane_kinds import PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind
+from dbray.label_noise import noisy_labels
+from dbray.plane_kinds import NOISY, PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind
 from dbray.planes import Frame, plane_frame
 
 MAX_DRAWS = 1000  # of one plane's anchors, before its data set is called unusable
@@ -31,10 +33,11 @@ class Anchors:
     Attributes
     ----------
     image_ids
-        Positions in the training split for ``train`` planes, in the test split for all others:
-        the image itself, or the one it was made from; ``NO_IMAGE`` for pure noise.
+        Positions in the training split for ``train``, ``train_correct`` and ``train_mislabelled``
+        planes, in the test split for all others: the image itself, or the one it was made from;
+        ``NO_IMAGE`` for pure noise.
     classes
-        Labels of those images; ``NO_IMAGE`` where the image shows nothing any more.
+        Right labels of those images; ``NO_IMAGE`` where the image shows nothing any more.
     images
         uint8, shape (3, channels, height, width).
     """
@@ -56,17 +59,22 @@ class PlaneSource:
         Test images that span the planes of kind ``chosen``, in their order.
     adversarial
         Anchors of the planes of kind ``adversarial``, in their order.
+    noise
+        Says which training images are mislabelled, for the kinds of planes that ask.
     """
 
     seed: int = 0
     chosen: tuple[tuple[int, int, int], ...] = ()
     adversarial: tuple[Anchors, ...] = field(default=(), repr=False)
+    noise: NoiseConfig | None = None
 
 
 def plane_anchors(dataset: Dataset, plane_id: int, source: PlaneSource) -> Anchors:
     """Anchors of a plane.
 
-    ``test``: test images of three different classes. ``train``: training images. ``uniform``:
+    ``test``: test images of three different classes. ``train``: training images;
+    ``train_correct`` and ``train_mislabelled``: those whose label the noise has kept or changed.
+    ``uniform``:
     uniform noise. ``shuffled``: test images, the pixels of each in an order of its own.
     ``mixed``: one test image and two shuffled ones. ``gaussian``: a test image and two copies with
     noise. ``rotated``: a test image and its copies turned by 90 and 180 degrees.
@@ -86,16 +94,38 @@ def plane_anchors(dataset: Dataset, plane_id: int, source: PlaneSource) -> Ancho
         return source.adversarial[number]
     if kind == "chosen":
         return _chosen(dataset, source.chosen[number])
-    _check_enough(dataset, kind)
+    pool = image_pool(dataset, kind, source.noise)
+    _check_enough(dataset, kind, pool)
     rng = np.random.default_rng([source.seed, plane_id])
     for _ in range(MAX_DRAWS):
-        anchors = _draw(dataset, kind, rng)
+        anchors = _draw(dataset, kind, pool, rng)
         if anchors and _span_a_plane(dataset, anchors):
             return anchors
     raise UserError(
         f"data set {dataset.name}: no three images that span a plane of kind {kind} in "
         f"{MAX_DRAWS} draws; too many of its images are equal"
     )
+
+
+def image_pool(dataset: Dataset, kind: str, noise: NoiseConfig | None) -> NDArray[np.int64]:
+    """Positions of the images that a kind of planes or lines is drawn from, in their split.
+
+    Raises
+    ------
+    UserError
+        If the kind asks for mislabelled images and there is no label noise.
+    """
+    if kind not in NOISY:
+        return np.arange(len(dataset.train_labels if kind == "train" else dataset.test_labels))
+    if noise is None:
+        raise UserError(f"planes of kind {kind} need label noise, and this study has none")
+    wrong = noisy_labels(dataset.train_labels, dataset.classes, noise) != dataset.train_labels
+    return np.flatnonzero(wrong if kind == "train_mislabelled" else ~wrong)
+
+
+def of_training_split(kind: str) -> bool:
+    """Whether a kind's images are training images; all others are test images."""
+    return kind == "train" or kind in NOISY
 
 
 def frames_of(dataset: Dataset, plane_ids: Sequence[int], source: PlaneSource) -> Iterator[Frame]:
@@ -127,14 +157,14 @@ def check_planes(dataset: Dataset, counts: Mapping[str, int], source: PlaneSourc
             raise UserError(f"images {', '.join(map(str, images))}: span no plane; two are equal")
 
 
-def _check_enough(dataset: Dataset, kind: PlaneKind) -> None:
+def _check_enough(dataset: Dataset, kind: PlaneKind, pool: NDArray[np.int64]) -> None:
     if kind == "test" and len(np.unique(dataset.test_labels)) < 3:
         raise UserError(
             f"data set {dataset.name}: planes of kind test need three test images of three "
             "different classes, and it has fewer"
         )
-    images = dataset.train_images if kind == "train" else dataset.test_images
-    if len(images) < 3:
+    images = dataset.test_images
+    if len(pool) < 3:
         raise UserError(f"data set {dataset.name}: planes of kind {kind} need three images")
     if kind == "rotated" and images.shape[2] != images.shape[3]:
         raise UserError(
@@ -143,18 +173,19 @@ def _check_enough(dataset: Dataset, kind: PlaneKind) -> None:
         )
 
 
-def _draw(dataset: Dataset, kind: PlaneKind, rng: np.random.Generator) -> Anchors | None:
+def _draw(
+    dataset: Dataset, kind: PlaneKind, pool: NDArray[np.int64], rng: np.random.Generator
+) -> Anchors | None:
     """One draw of anchors; None if these images will not do."""
     if kind == "uniform":
         noise = rng.integers(256, size=(3, *dataset.input_shape), dtype=np.uint8)
         return Anchors((NO_IMAGE,) * 3, (NO_IMAGE,) * 3, noise)
-    train = kind == "train"
     images, labels = (
         (dataset.train_images, dataset.train_labels)
-        if train
+        if of_training_split(kind)
         else (dataset.test_images, dataset.test_labels)
     )
-    ids = rng.choice(len(images), size=3, replace=False)
+    ids = pool[rng.choice(len(pool), size=3, replace=False)]
     classes = labels[ids]
     if kind == "test" and len(set(classes.tolist())) < 3:
         return None

@@ -16,8 +16,10 @@ ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 PrecisionName = Literal["float32", "bfloat16", "float16"]
 SizeName = Literal["small", "paper"]
 DistillationLoss = Literal["kl", "hard", "mse"]
+NoiseKind = Literal["symmetric", "asymmetric"]
 
 LATER = {"later": True}
+ABSENT = {"distillation": "labels", "noise": "no noise"}  # what a group's label says instead
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,19 @@ class DistillationConfig:
 
 
 @dataclass(frozen=True)
+class NoiseConfig:
+    """Which training labels are wrong, and how."""
+
+    share: float  # of the training images whose label is another class
+    kind: NoiseKind = "symmetric"  # to any other class, or always to the next one
+    seed: int = 0  # decides which images, and under symmetric noise which classes
+
+    def __str__(self) -> str:
+        """Without the seed: draws of one share and kind are of one group."""
+        return f"{self.share * 100:g} % {self.kind} noise"
+
+
+@dataclass(frozen=True)
 class TrialConfig:
     """One grid point: everything that decides what a trained model predicts."""
 
@@ -67,6 +82,8 @@ class TrialConfig:
     weights_seed: int = 0  # initialisation and dropout
     data_seed: int = 0  # order of the images and their augmentation
     distillation: DistillationConfig | None = field(default=None, metadata=LATER)
+    noise: NoiseConfig | None = field(default=None, metadata=LATER)  # none: labels as they are
+    stop_epoch: int | None = field(default=None, metadata=LATER)  # training ends early, after this
 
     @property
     def trial_id(self) -> str:
@@ -77,14 +94,23 @@ class TrialConfig:
     def name(self) -> str:
         """Architecture, with its width if that is not the usual one, and what it learns from."""
         taught = f" ({self.distillation})" if self.distillation else ""
-        return architecture_name(self.architecture, self.width) + taught
+        noisy = f" ({self.noise})" if self.noise else ""
+        return architecture_name(self.architecture, self.width) + taught + noisy
 
     @property
     def member(self) -> str:
         """What tells it from others of its group: the seeds."""
-        if self.weights_seed == self.data_seed:
-            return f"seed {self.weights_seed}"
-        return f"seed {self.weights_seed}, data {self.data_seed}"
+        parts = [f"seed {self.weights_seed}"]
+        if self.data_seed != self.weights_seed:
+            parts.append(f"data {self.data_seed}")
+        if self.noise and self.noise.seed:
+            parts.append(f"noise {self.noise.seed}")
+        return ", ".join(parts)
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of passes over the training set."""
+        return self.stop_epoch or self.training.epochs
 
 
 @dataclass(frozen=True)
@@ -159,10 +185,11 @@ def config_from_dict(values: Mapping[str, Any]) -> AnyConfig:
     """
     if "weights_sha256" in values:
         return CheckpointConfig(**values)
-    taught = values.get("distillation")
+    taught, noise = values.get("distillation"), values.get("noise")
     parts = {
         "training": TrainingConfig(**values["training"]),
         "distillation": DistillationConfig(**taught) if taught else None,
+        "noise": NoiseConfig(**noise) if noise else None,
     }
     return TrialConfig(**{**values, **parts})
 
@@ -171,15 +198,16 @@ def group_label(config: AnyConfig, group_by: Sequence[str]) -> str:
     """Name of the group that a trial belongs to.
 
     The fields named in ``group_by`` (dots reach into nested configs) are joined by ``/``; an
-    architecture that has a width of its own reads ``name@width``, and a trial without a teacher
-    ``labels``.
+    architecture that has a width of its own reads ``name@width``, a trial without a teacher
+    ``labels``, one without label noise ``no noise``; one trained to the end has no epoch.
 
     Examples
     --------
     >>> group_label(TrialConfig("digits", "", "wideresnet", 10), ["architecture"])
     'wideresnet@10'
     """
-    return "/".join(_field_label(config, name) for name in group_by)
+    labels = [_field_label(config, name) for name in group_by]
+    return "/".join(label for label in labels if label)
 
 
 def _field_label(config: AnyConfig, name: str) -> str:
@@ -188,4 +216,6 @@ def _field_label(config: AnyConfig, name: str) -> str:
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)
-    return "labels" if value is None else str(value)
+    if name == "stop_epoch" and value:
+        return f"epoch {value}"
+    return ABSENT.get(name, "") if value is None else str(value)

@@ -16,7 +16,8 @@ from dbray.calibration import BACKWARD, Speed, cpu_threads, measure_speed
 from dbray.config import TrainingConfig, TrialConfig, group_label
 from dbray.datasets import Dataset
 from dbray.labelling import label_dtype
-from dbray.trial import PlanePlan, build
+from dbray.plan import PlanePlan
+from dbray.trial import build
 
 # A model whose step on two images takes more is not timed but borrows another one's speed.
 AFFORDABLE_STEP_FLOPS = {"cpu": 100e9, "cuda": 2e13}

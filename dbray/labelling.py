@@ -126,7 +126,7 @@ def predict(
         If the model returns a logit that is not finite.
     """
     parts = []
-    for part in torch.split(torch.from_numpy(inputs), _batch_size(device)):
+    for part in torch.split(torch.from_numpy(inputs), batch_size(device)):
         logits = model(part.to(device)).float()
         if not torch.isfinite(logits).all():
             raise TrialFailedError("the model's output is not finite on a test image")
@@ -148,7 +148,7 @@ def _plane_logits(
     )
     finite = torch.ones((), dtype=torch.bool, device=device)
     # Equal chunks: a small last batch would waste a whole pass.
-    for chunk in coordinates.chunk(max(1, -(-len(coordinates) // _batch_size(device)))):
+    for chunk in coordinates.chunk(max(1, -(-len(coordinates) // batch_size(device)))):
         inputs = torch.addmm(origin, chunk, axes)  # (B, D)
         logits = model(inputs.view(-1, *input_shape))  # (B, C)
         finite &= torch.isfinite(logits).all()
@@ -157,5 +157,6 @@ def _plane_logits(
         raise TrialFailedError("the model's output is not finite on a plane of images")
 
 
-def _batch_size(device: torch.device) -> int:
+def batch_size(device: torch.device) -> int:
+    """How many inputs a device labels at a time."""
     return BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU

@@ -12,6 +12,7 @@ from dbray.plane_kinds import parse_plane_id, plane_ids_of, plane_kind
 
 PresetName = Literal["laptop", "quick", "paper"]
 DrawnKind = Literal["test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated"]
+ON_MANIFOLD = ("test", "train")  # kinds of which no picture is made unless it is asked for
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class StudyOptions:
     """trials at once; 0 means as many as the cores and GPUs allow"""
     max_failures: int = 1
     """how often a trial whose process died is started again"""
+    line_images: int = 0
+    """images of each kind whose margins and class skips are measured; can grow later"""
     retry_failed: bool = False
     """do trials again that ended without a result"""
     open: bool = False
@@ -66,7 +69,7 @@ class StudyOptions:
     def pictured(self) -> list[int]:
         """Ids of the planes that get pictures, but for those through ``picture_images``."""
         chosen = [parse_plane_id(text) for text in _parts(self.picture_planes)]
-        kinds: list[str] = [kind for kind in self.plane_kinds if kind not in ("test", "train")]
+        kinds: list[str] = [kind for kind in self.plane_kinds if kind not in ON_MANIFOLD]
         if self.adversarial_to:
             kinds.append("adversarial")
         return [*chosen, *(plane_ids_of(k, 1).start for k in kinds if chosen)]
@@ -137,6 +140,10 @@ class TrainingOptions(StudyOptions):
     """arithmetic of the forward pass on a GPU (default: the architecture's recipe, float32)"""
     channels_last: bool | None = None
     """memory layout of images on a GPU that suits convolutions (default: off)"""
+    trainings_per_task: int = 1
+    """trainings that one process does in a row; more than one helps where they take seconds"""
+    checkpoint_seconds: float = 300.0
+    """how often a training saves its state, from which it goes on after its process died"""
     deterministic: bool = False
     """use deterministic kernels only (on one CPU, results are reproducible anyway)"""
 
@@ -164,6 +171,9 @@ _LEAST: dict[str, float] = {
     "gpus_per_trial": 0,
     "max_concurrent": 0,
     "max_failures": 0,
+    "line_images": 0,
+    "trainings_per_task": 1,
+    "checkpoint_seconds": 0,
 }
 # What the presets have in common; a study adds its own grid.
 PRESETS: dict[str, dict[str, Any]] = {

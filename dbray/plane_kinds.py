@@ -14,9 +14,12 @@ PlaneKind = Literal[  # append only: ids are built on the order
     "rotated",
     "adversarial",
     "chosen",
+    "train_correct",
+    "train_mislabelled",
 ]
 PLANE_KINDS: tuple[PlaneKind, ...] = get_args(PlaneKind)
 OFF_MANIFOLD: tuple[PlaneKind, ...] = ("uniform", "shuffled", "mixed")
+NOISY: tuple[PlaneKind, ...] = ("train_correct", "train_mislabelled")  # defined by label noise
 LOCAL: tuple[PlaneKind, ...] = ("gaussian", "rotated", "adversarial")
 IDS_PER_KIND = 1_000_000
 

@@ -56,15 +56,13 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def start(self, key: str) -> None:
-        """Note that a trial begins."""
-        trial = self.trials[key]
-        trial.state, trial.started = "running", time.monotonic()
-
     def advance(self, key: str, epoch: int, epochs: int, accuracy: float | None) -> None:
-        """Note an epoch."""
+        """Note that a trial runs, and how far it is."""
         trial = self.trials[key]
-        trial.epoch, trial.epochs, trial.accuracy = epoch, epochs, accuracy
+        if trial.state != "running":
+            trial.state, trial.started = "running", time.monotonic()
+        trial.epoch, trial.epochs = epoch, epochs
+        trial.accuracy = trial.accuracy if accuracy is None else accuracy
 
     def finish(self, key: str, state: str, reason: str = "") -> None:
         """Note that a trial is done or has failed, and say so where there is no live table."""

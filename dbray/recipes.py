@@ -50,6 +50,26 @@ SMALL_RATES = {
 DECAY = {"sgd": 5e-4, "sam": 5e-4, "adam": 0.0, "adamw": 0.01}
 
 
+# The paper's double descent (section 4). Small ones leave augmentation out: labels that are wrong
+# are to be fitted in minutes. Of digits one batch holds all.
+PAPER_DOUBLE_DESCENT = replace(
+    PAPER_BY_ADAM, epochs=4000, learning_rate=1e-4, crop_padding=4, flip=True
+)
+SMALL_DOUBLE_DESCENT = TrainingConfig(
+    epochs=60,
+    batch_size=128,
+    optimizer="adam",
+    learning_rate=3e-3,
+    weight_decay=0.0,
+    schedule="cosine",
+    crop_padding=0,
+    flip=False,
+)
+SMALL_DOUBLE_DESCENT_BY_ARCHITECTURE = {
+    "mlp": replace(SMALL_DOUBLE_DESCENT, epochs=2000, batch_size=2048, learning_rate=1e-2),
+}
+
+
 def recipe(architecture: str, size: SizeName, dataset: str, side: int) -> TrainingConfig:
     """Training config for an architecture, a size and a data set.
 
@@ -100,3 +120,23 @@ def optimizer_recipe(
     if (architecture, kind, size) == ("vit", "sgd", "small"):
         chosen = replace(chosen, epochs=100, batch_size=32, weight_decay=0.0)
     return chosen
+
+
+def double_descent_recipe(
+    architecture: str, size: SizeName, dataset: str, side: int
+) -> TrainingConfig:
+    """Training config of the double-descent study: long enough to fit wrong labels.
+
+    Parameters
+    ----------
+    architecture, size, dataset, side
+        As for ``recipe``.
+
+    References
+    ----------
+    Somepalli et al., CVPR 2022, section 4; Nakkiran et al., Deep Double Descent, ICLR 2020.
+    """
+    if size == "small":
+        return SMALL_DOUBLE_DESCENT_BY_ARCHITECTURE.get(architecture, SMALL_DOUBLE_DESCENT)
+    common = recipe(architecture, size, dataset, side)
+    return replace(PAPER_DOUBLE_DESCENT, crop_padding=common.crop_padding, flip=common.flip)

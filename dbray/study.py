@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -12,32 +13,26 @@ from analysis.sheets import write_sheets
 from dbray.anchors import check_planes
 from dbray.architectures import build_model
 from dbray.command_line import open_in_browser
-from dbray.config import AnyConfig, SizeName, TrialConfig
+from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
 from dbray.datasets import Dataset, load_dataset
 from dbray.estimate import describe, study_costs
 from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, TrainingOptions
+from dbray.plan import PlanePlan
 from dbray.provenance import library_versions, record_invocation
+from dbray.resources import Resources, check_resources, ray_session, slots_here
 from dbray.store import Study, create_or_extend
 from dbray.store.study import study_at
 from dbray.study_planes import (
     adversarial_planes,
     ask_for_adversarial,
+    ask_for_mislabelled,
     describe_planes,
     find_trial,
     plane_plan,
     write_planes,
 )
-from dbray.sweep import (
-    Resources,
-    Work,
-    check_resources,
-    missing_work,
-    ray_session,
-    run_sweep,
-    slots_here,
-)
-from dbray.trial import PlanePlan
+from dbray.sweep import Work, missing_work, run_sweep
 
 
 def run_study(
@@ -47,6 +42,7 @@ def run_study(
     dataset: Dataset,
     configs: Sequence[AnyConfig],
     group_by: Sequence[str],
+    noise: NoiseConfig | None = None,
     prepare: Callable[[Study], None] = lambda _: None,
 ) -> int:
     """Bring a study to where its options want it.
@@ -60,6 +56,8 @@ def run_study(
         others learn from come before these.
     group_by
         Config fields that put trials into one group.
+    noise
+        If given, planes also go through training images that it mislabels, and that it does not.
     prepare
         Called with the study before what is missing is looked for.
 
@@ -71,6 +69,8 @@ def run_study(
     console = Console(stderr=True, highlight=False)
     resources = _resources(options)
     described = _describe(options, title, dataset, group_by)
+    if noise:
+        ask_for_mislabelled(described, noise, options.planes)
     asked = plane_plan(described)
     if isinstance(options, TrainingOptions) and options.dry_run:
         _print_costs(configs, dataset, asked, resources)
@@ -131,12 +131,8 @@ def study_dataset(options: StudyOptions) -> Dataset:
 
 
 def _resources(options: StudyOptions) -> Resources:
-    return Resources(
-        options.cpus_per_trial,
-        options.gpus_per_trial,
-        options.max_concurrent,
-        options.max_failures,
-    )
+    names = {field.name for field in fields(Resources)} & {f.name for f in fields(options)}
+    return Resources(**{name: getattr(options, name) for name in names})
 
 
 def _print_costs(

@@ -1,6 +1,7 @@
 """A study's planes: what the options ask for, what is drawn, and the tables that record it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,16 @@ import torch
 
 from dbray.anchors import Anchors, PlaneSource, anchors_frame, plane_anchors
 from dbray.attack import adversarial_anchors
-from dbray.config import TrialConfig
+from dbray.config import NoiseConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
 from dbray.options import StudyOptions
-from dbray.plane_kinds import plane_ids_of, plane_kind
+from dbray.plan import PlanePlan
+from dbray.plane_kinds import NOISY, plane_ids_of, plane_kind
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
 from dbray.thumbnails import png_bytes
-from dbray.trial import PlanePlan, load_model
+from dbray.trial import load_model
 
 EXTENT = 0.1  # share of its side by which a score plane reaches past its anchors
 PICTURE_EXTENT = 0.5
@@ -33,6 +35,8 @@ def describe_planes(options: StudyOptions) -> dict[str, Any]:
             "counts": dict.fromkeys(options.plane_kinds, options.planes),
             "adversarial_to": None,
             "chosen": options.chosen_images,
+            "noise": None,
+            "line_images": options.line_images,
         },
         "pictures": {
             "resolution": options.picture_resolution,
@@ -48,6 +52,14 @@ def ask_for_adversarial(described: dict[str, Any], trial_id: str, count: int) ->
     described["planes"]["adversarial_to"] = trial_id
     if described["pictures"]["plane_ids"]:
         described["pictures"]["plane_ids"].append(plane_ids_of("adversarial", 1).start)
+
+
+def ask_for_mislabelled(described: dict[str, Any], noise: NoiseConfig, count: int) -> None:
+    """Add planes through training images that a noise has mislabelled, and that it has not."""
+    described["planes"]["counts"] |= dict.fromkeys(NOISY, count)
+    described["planes"]["noise"] = asdict(noise)
+    if described["pictures"]["plane_ids"]:
+        described["pictures"]["plane_ids"] += [plane_ids_of(kind, 1).start for kind in NOISY]
 
 
 def find_trial(study: Study, named: str) -> CommittedTrial:
@@ -76,15 +88,19 @@ def plane_plan(info: Mapping[str, Any], adversarial: Sequence[Anchors] = ()) -> 
     """The planes of a study as ``study.json`` has them."""
     planes, pictures = info["planes"], info["pictures"]
     chosen = tuple((a, b, c) for a, b, c in planes["chosen"])
+    noise = planes.get("noise")
     ids = [*pictures["plane_ids"], *plane_ids_of("chosen", len(chosen))]
     return PlanePlan(
-        source=PlaneSource(planes["seed"], chosen, tuple(adversarial)),
+        source=PlaneSource(
+            planes["seed"], chosen, tuple(adversarial), NoiseConfig(**noise) if noise else None
+        ),
         counts=planes["counts"],
         resolution=planes["resolution"],
         extent=planes["extent"],
         pictures=tuple(ids),
         picture_resolution=pictures["resolution"],
         picture_extent=pictures["extent"],
+        line_images=planes.get("line_images", 0),
     )
 
 

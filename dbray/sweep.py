@@ -1,45 +1,26 @@
 """The sweep: Ray Tune runs the trials that are not committed yet."""
 
 import contextlib
-import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-import torch
 from ray import tune
 
 from dbray.config import AnyConfig, CheckpointConfig, group_label
 from dbray.datasets import Dataset
-from dbray.errors import TrialFailedError, UserError
+from dbray.errors import TrialFailedError
+from dbray.plan import Execution, PlanePlan, covers
 from dbray.progress import Progress, TrialProgress
+from dbray.resources import Resources, slots
 from dbray.store import CommittedTrial, Study
 from dbray.training import EpochRecord
-from dbray.trial import Execution, PlanePlan, covers, extend_trial, run_trial
+from dbray.trial import extend_trial, run_trials, same_training
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports: each one is a round trip to the driver
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or Ctrl-C would end the sweep and go on to the scores
-    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a trial gets, and how many run at once."""
-
-    cpus_per_trial: int = 1
-    gpus_per_trial: float = 0.0
-    max_concurrent: int = 0  # 0: as many as fit
-    max_failures: int = 1  # times that a trial whose process dies is started again
 
 
 @dataclass(frozen=True)
@@ -57,21 +38,8 @@ class Work:
         return f"{self.group}, {self.config.member}{more}"
 
 
-@contextlib.contextmanager
-def ray_session() -> Iterator[None]:
-    """Ray for the length of a command: the cluster that RAY_ADDRESS names, else one of its own."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-    else:
-        ray.init(address="local", include_dashboard=False, **quiet)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+Numbered = tuple[int, Work]  # with its place in the sweep's work
+Batch = list[list[Numbered]]  # what one Tune trial does: trainings, each with its trials
 
 
 def run_sweep(
@@ -95,30 +63,32 @@ def run_sweep(
     UserError
         If the machines have not what one trial asks for.
     """
-    slots = _slots(resources, ray.cluster_resources())
+    at_once = slots(resources, ray.cluster_resources())
     execution = Execution(
         device="cuda" if resources.gpus_per_trial else "cpu",
         threads=resources.cpus_per_trial,
         deterministic=deterministic,
+        checkpoint_seconds=resources.checkpoint_seconds,
     )
+    batches = batches_of(work, resources.trainings_per_task)
     trainable = tune.with_parameters(
-        _do_work,
-        work=list(work),
+        _do_batch,
+        batches=batches,
         study=study,
         dataset=dataset,
         plan=plan,
         execution=execution,
     )
     needs = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
-    progress = Progress({str(n): TrialProgress(w.title) for n, w in enumerate(work)}, slots)
+    progress = Progress({str(n): TrialProgress(w.title) for n, w in enumerate(work)}, at_once)
     tuner = tune.Tuner(
         tune.with_resources(trainable, needs),
-        param_space={"number": tune.grid_search(list(range(len(work))))},
+        param_space={"batch": tune.grid_search(list(range(len(batches))))},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=min(slots, len(work)),
-            # A process that has imported torch takes the next trial: seconds saved on each.
+            max_concurrent_trials=min(at_once, len(batches)),
+            # A process that has imported torch takes the next batch: seconds saved on each.
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: str(trial.config["number"]),
+            trial_dirname_creator=lambda trial: str(trial.config["batch"]),
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%dT%H%M%S") + f"-{os.getpid()}",
@@ -133,9 +103,11 @@ def run_sweep(
     with progress:
         results = tuner.fit()
     lines = [
-        f"{work[n].title}: {_last_line(result.error)}"
-        for n, result in enumerate(results)
+        f"{item.title}: {_last_line(result.error)}"
+        for batch, result in zip(batches, results, strict=True)
         if result.error
+        for number, item in _numbered(batch)
+        if progress.trials[str(number)].state != "done"
     ]
     if not lines:
         with contextlib.suppress(OSError):  # a leftover of bookkeeping harms nobody
@@ -143,48 +115,86 @@ def run_sweep(
     return lines
 
 
-def _do_work(
+def batches_of(work: Sequence[Work], trainings: int) -> list[Batch]:
+    """Work in batches of so many trainings; trials that one training gives stay together."""
+    by_training: dict[AnyConfig, list[Numbered]] = {}
+    for number, item in enumerate(work):
+        by_training.setdefault(same_training(item.config), []).append((number, item))
+    units = list(by_training.values())
+    return [units[at : at + trainings] for at in range(0, len(units), trainings)]
+
+
+def _numbered(batch: Batch) -> Iterator[Numbered]:
+    for unit in batch:
+        yield from unit
+
+
+def _do_batch(
     parameters: dict[str, Any],
     *,
-    work: list[Work],
+    batches: list[Batch],
     study: Study,
     dataset: Dataset,
     plan: PlanePlan,
     execution: Execution,
 ) -> None:
-    """Body of a Tune trial. It asks the store first: Tune may start it a second time."""
-    item = work[parameters["number"]]
-    config = item.config
-    if item.committed:
-        extend_trial(study, item.committed, dataset, plan, execution)
-        tune.report(_report(config, _epochs(config), None))
-        return
-    if study.is_committed(config.trial_id):
-        tune.report(_report(config, _epochs(config), None))
-        return
-    last = 0.0
+    """Body of a Tune trial."""
+    for unit in batches[parameters["batch"]]:
+        _do_unit(unit, study, dataset, plan, execution)
+
+
+def _do_unit(
+    unit: list[Numbered], study: Study, dataset: Dataset, plan: PlanePlan, execution: Execution
+) -> None:
+    """Trials of one training. It asks the store first: Tune may start it a second time."""
+    waiting: dict[AnyConfig, int] = {}
+    for number, item in unit:
+        if item.committed:
+            _report(number, item.config, "running")
+            extend_trial(study, item.committed, dataset, plan, execution)
+            _report(number, item.config, "done")
+        elif study.is_committed(item.config.trial_id):
+            _report(number, item.config, "done")
+        else:
+            waiting[item.config] = number
+            _report(number, item.config, "running", epoch=0)
+    last = time.monotonic()
 
     def on_epoch(record: EpochRecord) -> None:
         nonlocal last
         if time.monotonic() - last >= REPORT_EVERY:
             last = time.monotonic()
-            tune.report(_report(config, record.epoch, record.test_accuracy))
+            for config, number in waiting.items():
+                _report(number, config, "running", record.epoch, record.test_accuracy)
 
     try:
-        metrics = run_trial(study, config, dataset, plan, execution, on_epoch)
+        for config, metrics in run_trials(study, [*waiting], dataset, plan, execution, on_epoch):
+            _report(waiting.pop(config), config, "done", accuracy=metrics["test_accuracy"])
     except TrialFailedError as error:
-        study.record_failure(config, str(error))
-        tune.report({**_report(config, 0, None), "failed": str(error)})
-        return
-    tune.report(_report(config, _epochs(config), metrics["test_accuracy"]))
+        for config, number in waiting.items():
+            study.record_failure(config, str(error))
+            _report(number, config, "failed", reason=str(error))
 
 
-def _report(config: AnyConfig, epoch: int, accuracy: float | None) -> dict[str, Any]:
-    return {"epoch": epoch, "epochs": _epochs(config), "test_accuracy": accuracy}
-
-
-def _epochs(config: AnyConfig) -> int:
-    return 0 if isinstance(config, CheckpointConfig) else config.training.epochs
+def _report(
+    number: int,
+    config: AnyConfig,
+    state: str,
+    epoch: int | None = None,
+    accuracy: float | None = None,
+    reason: str = "",
+) -> None:
+    epochs = 0 if isinstance(config, CheckpointConfig) else config.last_epoch
+    tune.report(
+        {
+            "number": number,
+            "state": state,
+            "epoch": epochs if epoch is None else epoch,
+            "epochs": epochs,
+            "test_accuracy": accuracy,
+            "reason": reason,
+        }
+    )
 
 
 class _Watcher(tune.Callback):  # type: ignore[misc]
@@ -197,9 +207,6 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
         """Nothing: Tune saves its callbacks, and a terminal cannot be saved."""
         return {}
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_info: Any) -> None:  # noqa: ANN401
-        self.progress.start(str(trial.config["number"]))
-
     def on_trial_result(
         self,
         iteration: int,
@@ -208,64 +215,16 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **_info: Any,  # noqa: ANN401
     ) -> None:
-        self.progress.advance(
-            str(trial.config["number"]),
-            result["epoch"],
-            result["epochs"],
-            result.get("test_accuracy"),
-        )
-
-    def on_trial_complete(
-        self,
-        iteration: int,
-        trials: list[Any],
-        trial: Any,  # noqa: ANN401
-        **_info: Any,  # noqa: ANN401
-    ) -> None:
-        reason = trial.last_result.get("failed", "")
-        key = str(trial.config["number"])
-        self.progress.finish(key, "failed" if reason else "done", reason)
+        key, state = str(result["number"]), result["state"]
+        accuracy = result.get("test_accuracy")
+        self.progress.advance(key, result["epoch"], result["epochs"], accuracy)
+        if state != "running":
+            self.progress.finish(key, state, result["reason"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_info: Any) -> None:  # noqa: ANN401
-        self.progress.finish(str(trial.config["number"]), "failed", "its process ended")
-
-
-def check_resources(resources: Resources) -> None:
-    """Refuse what this machine cannot give, before anything is touched.
-
-    Raises
-    ------
-    UserError
-        If one trial asks for more than there is. A cluster's machines are asked when it is there.
-    """
-    if "RAY_ADDRESS" not in os.environ:
-        _slots(resources, _machine())
-
-
-def slots_here(resources: Resources) -> int:
-    """How many trials run at once on this machine; 1 where it cannot run any."""
-    try:
-        return _slots(resources, _machine())
-    except UserError:
-        return 1
-
-
-def _machine() -> dict[str, float]:
-    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
-
-
-def _slots(resources: Resources, have: Mapping[str, float]) -> int:
-    """How many trials fit at once on machines that have so much."""
-    fits = [int(have.get("CPU", 0) // resources.cpus_per_trial)]
-    if resources.gpus_per_trial:
-        fits.append(int(have.get("GPU", 0) / resources.gpus_per_trial + 1e-9))
-    if min(fits) < 1:
-        raise UserError(
-            f"a trial asks for {resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} "
-            f"GPUs, and there are {have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs; "
-            "lower --cpus-per-trial or --gpus-per-trial"
-        )
-    return min(min(fits), resources.max_concurrent or min(fits))
+        last = trial.last_result or {}
+        if last.get("state") == "running":
+            self.progress.finish(str(last["number"]), "failed", "its process ended")
 
 
 def _last_line(error: BaseException) -> str:

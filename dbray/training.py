@@ -5,23 +5,25 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dbray.augmentation import Augment, Mix, make_augmentation, make_mix
-from dbray.config import TrainingConfig
+from dbray.augmentation import make_augmentation, make_mix
+from dbray.config import NoiseConfig, TrainingConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
-from dbray.objective import Loss, Teacher, label_loss, teacher_loss
+from dbray.evaluation import evaluate, on_device
+from dbray.label_noise import noisy_labels
+from dbray.loop import Loop
+from dbray.objective import Teacher
 from dbray.optimization import ScaledStep, make_optimizer, make_schedule
+from dbray.tensor_tree import pack, unpack
 
-EVALUATION_BATCH = 512
-AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+LONGEST_HISTORY = 200  # records of a training of more epochs are spread evenly over them
 
 
 @dataclass(frozen=True)
@@ -35,62 +37,163 @@ class EpochRecord:
     seconds: float  # since the training started
 
 
-@dataclass
-class Loop:
-    """What the steps of one training share."""
+OnEpoch = Callable[[EpochRecord], None]
 
-    model: nn.Module
-    config: TrainingConfig
-    augment: Augment
-    mix: Mix
-    optimizer: torch.optim.Optimizer
-    schedule: Callable[[int], float]  # share of the peak learning rate at a step
-    scaler: torch.amp.GradScaler
-    device: torch.device
-    teacher: Teacher | None = None
-    steps: int = field(default=0, init=False)  # done so far
 
-    def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; the batch's summed loss and number of hits, still on the device."""
-        inputs, targets = self.mix(self.augment(inputs), labels)
-        if self.device.type == "cuda" and self.config.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        # Set by hand: torch's schedulers complain when the scaler skips a float16 step.
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self.schedule(self.steps)
-        with self._precision():
-            objective = teacher_loss(self.teacher, inputs) if self.teacher else label_loss(targets)
-        logits, loss = self._gradient(inputs, objective)
-        self._update(inputs, objective)
-        self.steps += 1
-        return loss * len(labels), (logits.argmax(dim=1) == labels).sum()
+class Training:
+    """A training that can be paused after any epoch, saved, and taken up again.
 
-    def _gradient(self, inputs: Tensor, objective: Loss) -> tuple[Tensor, Tensor]:
-        """Leave the loss's gradient at the present weights; return the logits and the loss."""
-        with self._precision():
-            logits = self.model(inputs)
-            loss = objective(logits)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return logits.detach(), loss.detach()
+    However it is cut into runs, on one CPU the weights come out the same to the bit.
 
-    def _update(self, inputs: Tensor, objective: Loss) -> None:
-        """Step along the gradient; SAM takes a second one where the first leads it."""
-        if self.config.optimizer != "sam":
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            return
-        sam: Any = self.optimizer
-        sam.first_step()
-        # The model is never used at the perturbed weights (NaN, where a gradient overflowed).
-        with _running_statistics_kept(self.model):
-            self._gradient(inputs, objective)
-        sam.second_step()
+    Parameters
+    ----------
+    model
+        On ``device``; maps (B, C, H, W) to logits. It is trained in place.
+    data_seed
+        Decides the order of the images, their augmentation and dropout.
+    noise
+        Which training labels are wrong; without it they are as the data set has them.
+    teacher
+        If there is one, its outputs are learned and the labels serve for the accuracies only.
+    deterministic
+        Use deterministic kernels only. On one CPU, with one number of threads, equal seeds give
+        bit-equal weights without it, too.
 
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.device.type != "cuda" or self.config.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=AUTOCAST[self.config.precision])
+    Attributes
+    ----------
+    epoch
+        Passes over the training set so far.
+    history
+        A record of every epoch, or of 200 of them where there are more.
+
+    Notes
+    -----
+    ``precision`` and ``channels_last`` act on CUDA only: on a CPU lower precision is slower, and
+    the channels-last layout is unsafe in some convolutions' backward pass.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        config: TrainingConfig,
+        *,
+        data_seed: int,
+        device: torch.device,
+        noise: NoiseConfig | None = None,
+        teacher: Teacher | None = None,
+        deterministic: bool = False,
+    ) -> None:
+        labels = noisy_labels(dataset.train_labels, dataset.classes, noise)
+        self.inputs, self.labels = on_device(dataset, dataset.train_images, labels, device)
+        self.test = on_device(dataset, dataset.test_images, dataset.test_labels, device)
+        order, augmentation, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
+        self.shuffler = torch.Generator().manual_seed(order)
+        self.augmenter = torch.Generator(device).manual_seed(augmentation)
+        self.loop = _make_loop(model, dataset, config, len(labels), self.augmenter, device)
+        self.loop.teacher = teacher
+        self.deterministic = deterministic
+        self.epoch = 0
+        self.seconds = 0.0
+        self.history: list[EpochRecord] = []
+        with self._global_randomness():
+            torch.manual_seed(dropout)
+
+    def run(self, until: int, on_epoch: OnEpoch | None = None) -> None:
+        """Train up to and including an epoch, and leave the model in evaluation mode.
+
+        Parameters
+        ----------
+        on_epoch
+            Called with every record of the history as it is made.
+
+        Raises
+        ------
+        TrialFailedError
+            If the loss of an epoch is not finite.
+        """
+        config, model = self.loop.config, self.loop.model
+        every = math.ceil(config.epochs / LONGEST_HISTORY)
+        started = time.perf_counter() - self.seconds
+        with self._global_randomness(), _deterministic_kernels(enabled=self.deterministic):
+            while self.epoch < until:
+                loss, accuracy = _train_epoch(self.loop, self.inputs, self.labels, self.shuffler)
+                self.epoch += 1
+                if not math.isfinite(loss):
+                    raise TrialFailedError(
+                        f"the loss became {loss} in epoch {self.epoch} of {config.epochs} "
+                        f"({config.optimizer}, learning rate {config.learning_rate}); "
+                        "try a lower learning rate"
+                    )
+                self.seconds = time.perf_counter() - started
+                if self.epoch % every == 0 or self.epoch == until:
+                    now = evaluate(model, *self.test)
+                    record = EpochRecord(self.epoch, loss, accuracy, now, self.seconds)
+                    self.history.append(record)
+                    if on_epoch:
+                        on_epoch(record)
+        model.eval()
+
+    def fit_accuracy(self) -> float:
+        """Share of training images, not augmented, that get the label they were trained with."""
+        return evaluate(self.loop.model, self.inputs, self.labels)
+
+    def state(self) -> bytes:
+        """All that a later process needs to go on as if there had been no break."""
+        return pack(
+            {
+                "model": self.loop.model.state_dict(),
+                "optimizer": self._stateful_optimizer().state_dict(),
+                "scaler": self.loop.scaler.state_dict(),
+                "steps": self.loop.steps,
+                "shuffler": self.shuffler.get_state(),
+                "augmenter": self.augmenter.get_state(),
+                "random": self.random,
+                "epoch": self.epoch,
+                "seconds": self.seconds,
+                "history": [astuple(record) for record in self.history],
+            }
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a state that an equal training has saved.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are no such state.
+        """
+        state = unpack(data)
+        self.loop.model.load_state_dict(state["model"])
+        self._stateful_optimizer().load_state_dict(state["optimizer"])
+        self.loop.scaler.load_state_dict(state["scaler"])
+        self.loop.steps = state["steps"]
+        self.shuffler.set_state(state["shuffler"])
+        self.augmenter.set_state(state["augmenter"])
+        self.random = state["random"]
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.history = [EpochRecord(*record) for record in state["history"]]
+
+    def _stateful_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer that keeps momenta; SAM's own state lives within one step only."""
+        base: Any = getattr(self.loop.optimizer, "base_optimizer", self.loop.optimizer)
+        inner: torch.optim.Optimizer = base.optimizer if isinstance(base, ScaledStep) else base
+        return inner
+
+    @contextlib.contextmanager
+    def _global_randomness(self) -> Iterator[None]:
+        """Give dropout and mixtures, which draw from torch's global generators, their own state."""
+        cuda = self.loop.device if self.loop.device.type == "cuda" else None
+        with torch.random.fork_rng(devices=[cuda] if cuda else []):
+            if hasattr(self, "random"):
+                torch.set_rng_state(self.random[0])
+                if cuda:
+                    torch.cuda.set_rng_state(self.random[1], cuda)
+            try:
+                yield
+            finally:
+                states = [torch.get_rng_state()]
+                self.random = [*states, *([torch.cuda.get_rng_state(cuda)] if cuda else [])]
 
 
 def train(
@@ -100,79 +203,13 @@ def train(
     *,
     data_seed: int,
     device: torch.device,
-    teacher: Teacher | None = None,
-    deterministic: bool = False,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_epoch: OnEpoch | None = None,
+    **options: Any,  # noqa: ANN401 - those of Training
 ) -> list[EpochRecord]:
-    """Train a model in place and leave it in evaluation mode.
-
-    Parameters
-    ----------
-    model
-        On ``device``; maps (B, C, H, W) to logits.
-    data_seed
-        Decides the order of the images, their augmentation and dropout.
-    teacher
-        If there is one, its outputs are learned and the labels serve for the accuracies only.
-    deterministic
-        Use deterministic kernels only. On one CPU, with one number of threads, equal seeds give
-        bit-equal weights without it, too.
-    on_epoch
-        Called after every epoch.
-
-    Raises
-    ------
-    TrialFailedError
-        If the loss of an epoch is not finite.
-
-    Notes
-    -----
-    ``precision`` and ``channels_last`` act on CUDA only: on a CPU lower precision is slower, and
-    the channels-last layout is unsafe in some convolutions' backward pass.
-    """
-    inputs, labels = _on_device(dataset, dataset.train_images, dataset.train_labels, device)
-    test = _on_device(dataset, dataset.test_images, dataset.test_labels, device)
-    order, noise, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
-    loop = _make_loop(model, dataset, config, len(labels), noise, device)
-    loop.teacher = teacher
-    shuffler = torch.Generator().manual_seed(order)
-    history: list[EpochRecord] = []
-    started = time.perf_counter()
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), _deterministic_kernels(enabled=deterministic):
-        torch.manual_seed(dropout)
-        for epoch in range(1, config.epochs + 1):
-            loss, accuracy = _train_epoch(loop, inputs, labels, shuffler)
-            if not math.isfinite(loss):
-                raise TrialFailedError(
-                    f"the loss became {loss} in epoch {epoch} of {config.epochs} "
-                    f"({config.optimizer}, learning rate {config.learning_rate}); "
-                    "try a lower learning rate"
-                )
-            seconds = time.perf_counter() - started
-            record = EpochRecord(epoch, loss, accuracy, evaluate(model, *test), seconds)
-            history.append(record)
-            if on_epoch:
-                on_epoch(record)
-    model.eval()
-    return history
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """Share of inputs (n, C, H, W) whose arg-max logit is their label; evaluation mode stays on."""
-    model.eval()
-    hits = torch.zeros((), dtype=torch.int64, device=labels.device)
-    for part, truth in zip(
-        torch.split(inputs, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True
-    ):
-        hits += (model(part).argmax(dim=1) == truth).sum()
-    return int(hits) / len(labels)
-
-
-def evaluate_on(model: nn.Module, dataset: Dataset, device: torch.device) -> float:
-    """Accuracy of a model on ``device`` on all test images."""
-    return evaluate(model, *_on_device(dataset, dataset.test_images, dataset.test_labels, device))
+    """Run a whole ``Training``, which takes the same parameters; returns its history."""
+    training = Training(model, dataset, config, data_seed=data_seed, device=device, **options)
+    training.run(config.epochs, on_epoch)
+    return training.history
 
 
 def _make_loop(
@@ -180,7 +217,7 @@ def _make_loop(
     dataset: Dataset,
     config: TrainingConfig,
     images: int,
-    noise_seed: int,
+    augmenter: torch.Generator,
     device: torch.device,
 ) -> Loop:
     if device.type == "cuda" and config.channels_last:
@@ -190,7 +227,7 @@ def _make_loop(
         config.crop_padding,
         flip=config.flip,
         padding_value=black.to(device),
-        generator=torch.Generator(device).manual_seed(noise_seed),
+        generator=augmenter,
     )
     optimizer = make_optimizer(model.parameters(), config)
     schedule = make_schedule(config, config.epochs * _steps_per_epoch(images, config.batch_size))
@@ -232,30 +269,6 @@ def _steps_per_epoch(images: int, batch_size: int) -> int:
     """
     fewest = min(2, batch_size)
     return min(math.ceil(images / batch_size), max(1, images // fewest))
-
-
-def _on_device(
-    dataset: Dataset, images: NDArray[np.uint8], labels: NDArray[np.int64], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    inputs = torch.from_numpy(dataset.normalise(images)).to(device)
-    return inputs, torch.tensor(labels, device=device)
-
-
-@contextlib.contextmanager
-def _running_statistics_kept(model: nn.Module) -> Iterator[None]:
-    """Let batch norm use a batch's statistics without recording them."""
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    ]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 @contextlib.contextmanager

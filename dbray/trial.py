@@ -3,116 +3,81 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import torch
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.labelling import label_planes, predict
+from dbray.evaluation import evaluate_on
 from dbray.objective import Teacher
-from dbray.pictures import shade_planes
-from dbray.plane_kinds import plane_ids_of
+from dbray.plan import TEST_PREDICTIONS, Execution, PlanePlan, plane_ids
 from dbray.store import CommittedTrial, Study
-from dbray.store.schemas import HISTORY, label_maps_table, parquet_bytes, predictions_table
-from dbray.training import EpochRecord, evaluate_on, train
+from dbray.training import EpochRecord, OnEpoch, Training
+from dbray.trial_files import (
+    history_bytes,
+    lines_bytes,
+    pictures_bytes,
+    predictions_bytes,
+    test_predictions_bytes,
+    weights_bytes,
+)
 
 WEIGHTS = "model.safetensors"
-TEST_PREDICTIONS = "test_predictions.parquet"
-PROBABILITIES = 2**22  # at most this many are kept of a trial's answers on the test images
+SAVED_STATE = "training_state.safetensors"  # of a training that is not finished
 
 
-@dataclass(frozen=True)
-class PlanePlan:
-    """Which planes every model of a study labels."""
-
-    source: PlaneSource = field(default_factory=PlaneSource)
-    counts: Mapping[str, int] = field(default_factory=lambda: {"test": 50, "train": 50})
-    resolution: int = 50  # R of the score planes
-    extent: float = 0.1  # share by which a score plane reaches past its anchors
-    pictures: tuple[int, ...] = ()  # ids of the planes that also get pictures
-    picture_resolution: int = 100
-    picture_extent: float = 0.5
-
-    @property
-    def score_planes(self) -> list[int]:
-        """Ids of all planes that are scored."""
-        return plane_ids(self.counts)
+def same_training(config: AnyConfig) -> AnyConfig:
+    """What is equal for trials that one training gives, as they differ in where it stops."""
+    return replace(config, stop_epoch=None) if isinstance(config, TrialConfig) else config
 
 
-@dataclass(frozen=True)
-class Execution:
-    """Where and how a trial runs; none of it is part of its identity."""
-
-    device: str = "cpu"
-    threads: int = 1
-    deterministic: bool = False
-
-
-def plane_ids(counts: Mapping[str, int]) -> list[int]:
-    """Ids of so many planes of each kind."""
-    return [i for kind, count in counts.items() for i in plane_ids_of(kind, count)]
-
-
-def run_trial(
+def run_trials(
     study: Study,
-    config: AnyConfig,
+    configs: Sequence[AnyConfig],
     dataset: Dataset,
     plan: PlanePlan,
     execution: Execution,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
-) -> dict[str, Any]:
-    """Train one model, or load its weights, label the plan's planes with it, commit the result.
+    on_epoch: OnEpoch | None = None,
+) -> Iterator[tuple[AnyConfig, dict[str, Any]]]:
+    """Do the trials of one training, each committed as soon as the training comes to its end.
 
-    Returns
-    -------
-    The committed metrics.
+    A training saves its state now and then, and goes on from there in a later process.
+
+    Parameters
+    ----------
+    configs
+        Equal but for ``stop_epoch``; or a single model that was trained elsewhere.
+
+    Yields
+    ------
+    Each config with its committed metrics, those that stop first before the others.
 
     Raises
     ------
     TrialFailedError
-        If the loss or an output is not finite. Nothing is committed.
+        If the loss or an output is not finite. What was yielded before is committed.
     UserError
         If the weights or the teacher that it needs are not in the study.
     """
     torch.set_num_threads(execution.threads)
     device = torch.device(execution.device)
-    model = build(config, dataset)
-    if isinstance(config, CheckpointConfig):
-        _load_brought(study, config, model)
-        model.to(device).eval()
-        metrics: dict[str, Any] = {"test_accuracy": evaluate_on(model, dataset, device)}
-        files: dict[str, bytes] = {WEIGHTS: _weights_bytes(model)}
-    else:
-        model.to(device)
-        metrics, files = _train(study, config, model, dataset, execution, on_epoch)
-    trained = time.perf_counter()
-    files |= _label(model, config.trial_id, dataset, plan, plan.score_planes, plan.pictures, device)
-    files[TEST_PREDICTIONS] = _test_predictions(model, dataset, device)
-    metrics |= {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "label_seconds": time.perf_counter() - trained,
-        "device": _device_name(device),
-    }
-    stands = study.commit(
-        config,
-        files,
-        metrics=metrics,
-        planes=plan.counts,
-        pictures=plan.pictures,
-        picture_resolution=plan.picture_resolution,
-    )
-    return {**metrics, "reproduced": stands}
+    to_train = [config for config in configs if isinstance(config, TrialConfig)]
+    for config in configs:
+        if isinstance(config, CheckpointConfig):
+            model = build(config, dataset)
+            _load_brought(study, config, model)
+            model.to(device).eval()
+            metrics: dict[str, Any] = {"test_accuracy": evaluate_on(model, dataset, device)}
+            yield config, _commit(study, config, model, metrics, {}, dataset, plan, device)
+    if to_train:
+        yield from _train(study, to_train, dataset, plan, execution, on_epoch)
 
 
 def extend_trial(
@@ -121,7 +86,7 @@ def extend_trial(
     """Label the planes that a committed trial has not labelled yet, with its stored weights.
 
     What it had is kept as it is; the new label maps go to files of their own. Pictures of another
-    resolution are replaced.
+    resolution, and fewer lines than there should be, are replaced.
     """
     torch.set_num_threads(execution.threads)
     device = torch.device(execution.device)
@@ -129,43 +94,31 @@ def extend_trial(
     known = set(plane_ids(trial.planes))
     ids = [i for i in plan.score_planes if i not in known]
     same = trial.picture_resolution == plan.picture_resolution
-    kept = trial.pictures if same else ()
-    pictures = tuple(i for i in plan.pictures if i not in kept)
-    new = _label(model, trial.trial_id, dataset, plan, ids, pictures, device)
+    kept = trial if same else trial.without("pictures")
+    pictured = trial.pictures if same else ()
+    pictures = tuple(i for i in plan.pictures if i not in pictured)
+    more_lines = plan.line_images > trial.line_images
+    wanted = replace(plan, line_images=plan.line_images if more_lines else 0)
+    if more_lines:
+        kept = kept.without("lines")
+    new = _files(model, trial.trial_id, dataset, wanted, ids, pictures, device)
     part = _next_part(trial.files)
-    files = {name.replace(".parquet", f"-{part}.parquet"): data for name, data in new.items()}
-    if TEST_PREDICTIONS not in trial.files:
-        files[TEST_PREDICTIONS] = _test_predictions(model, dataset, device)
     counts = {
         kind: max(trial.planes.get(kind, 0), plan.counts.get(kind, 0))
         for kind in trial.planes.keys() | plan.counts.keys()
     }
     study.commit(
         trial.config,
-        files,
+        {name.replace(".parquet", f"-{part}.parquet"): data for name, data in new.items()}
+        | _missing_answers(trial, model, dataset, device),
         metrics=trial.metrics,
         planes=counts,
-        pictures=(*kept, *pictures),
+        pictures=(*pictured, *pictures),
         picture_resolution=plan.picture_resolution,
-        extending=trial if same else trial.without("pictures"),
+        line_images=max(trial.line_images, plan.line_images),
+        extending=kept,
     )
     return trial.metrics
-
-
-def covers(trial: CommittedTrial, plan: PlanePlan) -> bool:
-    """Whether a committed trial has labelled all that the plan asks for."""
-    return (
-        all(trial.planes.get(kind, 0) >= count for kind, count in plan.counts.items())
-        and set(plan.pictures) <= set(trial.pictures)
-        and (not plan.pictures or trial.picture_resolution == plan.picture_resolution)
-        and TEST_PREDICTIONS in trial.files
-    )
-
-
-def _next_part(names: Iterable[str]) -> int:
-    """Number that no file of label maps has yet: a committed file is never written again."""
-    numbers = [re.fullmatch(r"(?:predictions|pictures)(?:-(\d+))?\.parquet", n) for n in names]
-    return 1 + max((int(found[1] or 1) for found in numbers if found), default=0)
 
 
 def build(config: AnyConfig, dataset: Dataset) -> nn.Module:
@@ -189,37 +142,143 @@ def load_model(study: Study, trial: CommittedTrial, dataset: Dataset) -> nn.Modu
 
 def _train(
     study: Study,
-    config: TrialConfig,
-    model: nn.Module,
+    configs: Sequence[TrialConfig],
     dataset: Dataset,
+    plan: PlanePlan,
     execution: Execution,
-    on_epoch: Callable[[EpochRecord], None] | None,
-) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Metrics and files of the training."""
+    on_epoch: OnEpoch | None,
+) -> Iterator[tuple[TrialConfig, dict[str, Any]]]:
+    """One training, paused where a trial ends."""
     device = torch.device(execution.device)
-    started = time.perf_counter()
+    ordered = sorted(configs, key=lambda config: config.last_epoch)
+    saved = f"trials/{ordered[-1].trial_id}/{SAVED_STATE}"
+    training = _begin(study, ordered[0], dataset, execution)
+    if study.folder.exists(saved):
+        _take_up(training, study.folder.read(saved), at_most=ordered[0].last_epoch)
+    last = time.monotonic()
+
+    def after_epoch(record: EpochRecord) -> None:
+        nonlocal last
+        unfinished = record.epoch < ordered[-1].last_epoch
+        if unfinished and time.monotonic() - last >= execution.checkpoint_seconds:
+            study.write_bytes(saved, training.state())
+            last = time.monotonic()
+        if on_epoch:
+            on_epoch(record)
+
+    before = 0.0
+    for config in ordered:
+        training.run(config.last_epoch, after_epoch)
+        metrics = {
+            "train_loss": training.history[-1].train_loss,
+            "train_accuracy": training.history[-1].train_accuracy,
+            "fit_accuracy": training.fit_accuracy(),
+            "test_accuracy": training.history[-1].test_accuracy,
+            "train_seconds": training.seconds - before,  # since the trial before it
+        }
+        before = training.seconds
+        files = {"history.parquet": history_bytes(training.history)}
+        model = training.loop.model
+        yield config, _commit(study, config, model, metrics, files, dataset, plan, device)
+    study.folder.delete(saved)
+
+
+def _begin(study: Study, config: TrialConfig, dataset: Dataset, execution: Execution) -> Training:
+    device = torch.device(execution.device)
     teacher = None
     if config.distillation:
         taught_by = load_model(study, study.trial(config.distillation.teacher), dataset)
         teacher = Teacher(taught_by.to(device), config.distillation)
-    history = train(
-        model,
+    return Training(
+        build(config, dataset).to(device),
         dataset,
         config.training,
         data_seed=config.data_seed,
         device=device,
+        noise=config.noise,
         teacher=teacher,
         deterministic=execution.deterministic,
-        on_epoch=on_epoch,
     )
-    metrics = {
-        "train_loss": history[-1].train_loss,
-        "train_accuracy": history[-1].train_accuracy,
-        "test_accuracy": history[-1].test_accuracy,
-        "train_seconds": time.perf_counter() - started,
+
+
+def _take_up(training: Training, state: bytes, *, at_most: int) -> None:
+    """Go on from a saved state, unless it is damaged or beyond the first trial's end."""
+    fresh = training.state()
+    try:
+        training.restore(state)
+    except ValueError:
+        return
+    if training.epoch > at_most:
+        training.restore(fresh)
+
+
+def _commit(
+    study: Study,
+    config: AnyConfig,
+    model: nn.Module,
+    metrics: dict[str, Any],
+    files: dict[str, bytes],
+    dataset: Dataset,
+    plan: PlanePlan,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Let a trained model answer all that the plan asks, and commit."""
+    trained = time.perf_counter()
+    ids, pictures = plan.score_planes, plan.pictures
+    answers = _files(model, config.trial_id, dataset, plan, ids, pictures, device)
+    answers[TEST_PREDICTIONS] = test_predictions_bytes(model, dataset, device)
+    metrics |= {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "label_seconds": time.perf_counter() - trained,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
-    rows = pa.Table.from_pylist([asdict(record) for record in history], schema=HISTORY)
-    return metrics, {"history.parquet": parquet_bytes(rows), WEIGHTS: _weights_bytes(model)}
+    stands = study.commit(
+        config,
+        {**files, WEIGHTS: weights_bytes(model), **answers},
+        metrics=metrics,
+        planes=plan.counts,
+        pictures=pictures,
+        picture_resolution=plan.picture_resolution,
+        line_images=plan.line_images,
+    )
+    return {**metrics, "reproduced": stands}
+
+
+def _files(
+    model: nn.Module,
+    trial_id: str,
+    dataset: Dataset,
+    plan: PlanePlan,
+    score_ids: Sequence[int],
+    picture_ids: Sequence[int],
+    device: torch.device,
+) -> dict[str, bytes]:
+    """Files about planes and lines; no file for none of them."""
+    files = {}
+    asked = (model, trial_id, dataset, plan)
+    if score_ids:
+        files["predictions.parquet"] = predictions_bytes(*asked, score_ids, device)
+    if picture_ids:
+        files["pictures.parquet"] = pictures_bytes(*asked, picture_ids, device)
+    if plan.line_images:
+        files["lines.parquet"] = lines_bytes(*asked, device)
+    return files
+
+
+def _missing_answers(
+    trial: CommittedTrial, model: nn.Module, dataset: Dataset, device: torch.device
+) -> dict[str, bytes]:
+    """The answers on test images, for a trial that was made before they were kept."""
+    if TEST_PREDICTIONS in trial.files:
+        return {}
+    return {TEST_PREDICTIONS: test_predictions_bytes(model, dataset, device)}
+
+
+def _next_part(names: Iterable[str]) -> int:
+    """Number that no file with parts has yet: a committed file is never written again."""
+    parts = re.compile(r"(?:predictions|pictures|lines)(?:-(\d+))?\.parquet")
+    numbers = [parts.fullmatch(name) for name in names]
+    return 1 + max((int(found[1] or 1) for found in numbers if found), default=0)
 
 
 def _load_brought(study: Study, config: CheckpointConfig, model: nn.Module) -> None:
@@ -230,73 +289,3 @@ def _load_brought(study: Study, config: CheckpointConfig, model: nn.Module) -> N
             f"model {config.model}: its weights in the study are not those it came with"
         )
     model.load_state_dict(load_safetensors(data))
-
-
-def _weights_bytes(model: nn.Module) -> bytes:
-    weights = {
-        name: tensor.contiguous().cpu().clone() for name, tensor in model.state_dict().items()
-    }
-    return save_safetensors(weights)
-
-
-def _test_predictions(model: nn.Module, dataset: Dataset, device: torch.device) -> bytes:
-    """Answers on the test images, or on evenly spaced ones where there are very many classes."""
-    images = len(dataset.test_labels)
-    count = min(images, max(1, PROBABILITIES // dataset.classes))
-    ids = np.linspace(0, images - 1, count).round().astype(np.int64)
-    probabilities = predict(model, dataset.normalise(dataset.test_images[ids]), device)
-    return parquet_bytes(predictions_table(ids, dataset.test_labels[ids], probabilities))
-
-
-def _label(
-    model: nn.Module,
-    trial_id: str,
-    dataset: Dataset,
-    plan: PlanePlan,
-    score_ids: Sequence[int],
-    picture_ids: Sequence[int],
-    device: torch.device,
-) -> dict[str, bytes]:
-    """Files with the label maps of these planes; no file for no planes."""
-    shape, classes = dataset.input_shape, dataset.classes
-    files = {}
-    if score_ids:
-        frames = frames_of(dataset, score_ids, plan.source)
-        maps = label_planes(
-            model,
-            frames,
-            shape,
-            classes=classes,
-            resolution=plan.resolution,
-            extent=plan.extent,
-            device=device,
-        )
-        table = label_maps_table(trial_id, score_ids, maps, classes=classes, extent=plan.extent)
-        files["predictions.parquet"] = parquet_bytes(table)
-    if picture_ids:
-        frames = frames_of(dataset, picture_ids, plan.source)
-        shaded = list(
-            shade_planes(
-                model,
-                frames,
-                shape,
-                classes=classes,
-                resolution=plan.picture_resolution,
-                extent=plan.picture_extent,
-                device=device,
-            )
-        )
-        table = label_maps_table(
-            trial_id,
-            picture_ids,
-            [labels for labels, _ in shaded],
-            classes=classes,
-            extent=plan.picture_extent,
-            confidences=[confidence for _, confidence in shaded],
-        )
-        files["pictures.parquet"] = parquet_bytes(table)
-    return files
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -11,6 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from dbray import jobs
 from dbray.config import DistillationConfig, TrialConfig
 from dbray.jobs import agreement, pairs, similarity
+from dbray.resources import ray_session
 from dbray.store import create_or_extend
 from dbray.store.schemas import (
     DISTILLATION,
@@ -19,7 +20,6 @@ from dbray.store.schemas import (
     parquet_bytes,
     predictions_table,
 )
-from dbray.sweep import ray_session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 

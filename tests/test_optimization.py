@@ -9,9 +9,9 @@ from torch import nn
 
 from dbray.augmentation import make_mix
 from dbray.config import DistillationConfig, TrainingConfig
+from dbray.loop import Loop
 from dbray.objective import Teacher
 from dbray.optimization import ScaledStep, make_optimizer
-from dbray.training import Loop
 
 CPU = torch.device("cpu")
 ROOT = torch.tensor([[2.0, 0.5, 0.0], [0.0, 1.0, -1.0], [0.3, 0.0, 0.7]], dtype=torch.float64)

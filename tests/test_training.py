@@ -10,8 +10,9 @@ from torch import nn
 from dbray.architectures import build_model
 from dbray.config import TrainingConfig
 from dbray.errors import TrialFailedError
+from dbray.evaluation import evaluate
 from dbray.optimization import make_schedule
-from dbray.training import evaluate, train
+from dbray.training import train
 
 CPU = torch.device("cpu")
 QUICK = TrainingConfig(

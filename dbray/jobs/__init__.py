@@ -9,6 +9,7 @@ from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.distributed import Job, Task, tables_in_order
 from dbray.jobs.fragmentation import FragmentationJob
+from dbray.jobs.lines import LinesJob
 from dbray.jobs.scope import Scope, scope_of
 from dbray.jobs.similarity import SimilarityJob
 from dbray.store.study import Study
@@ -17,6 +18,8 @@ TABLES = (
     "agreement",
     "agreement_by_group",
     "fragmentation",
+    "fragmentation_by_group",
+    "lines_by_group",
     "similarity",
     "distillation",
 )
@@ -44,6 +47,7 @@ def score(study: Study) -> None:
         AgreementJob(study, scope),
         SimilarityJob(study, scope),
         DistillationJob(study, scope),
+        LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.
     tasks = [Task(job, item) for job in jobs for item in job.items]

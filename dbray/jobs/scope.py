@@ -9,7 +9,8 @@ import pyarrow as pa
 from dbray.config import group_label
 from dbray.errors import UserError
 from dbray.plane_kinds import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
-from dbray.store.study import CommittedTrial, Study
+from dbray.store.records import CommittedTrial
+from dbray.store.study import Study
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Scope:
     planes: dict[PlaneKind, int]  # how many of each kind; kinds that some trial lacks are absent
     classes: int  # C
     points: int  # N of a plane
+    line_images: int = 0  # of each kind, whose lines all trials have walked
 
     @property
     def digest(self) -> str:
@@ -28,9 +30,18 @@ class Scope:
             f"{group} {trial.trial_id} {name} {record.sha256}"
             for group, trial in self.grouped_trials
             for name, record in trial.files.items()
-            if name.startswith(("predictions", "test_predictions"))
+            if name.startswith(("predictions", "test_predictions", "lines"))
         )
         return hashlib.sha256(repr((inputs, sorted(self.planes.items()))).encode()).hexdigest()
+
+    def groups(self) -> dict[str, list[CommittedTrial]]:
+        """Trials of each group, by id; the groups in their names' order."""
+        found: dict[str, list[CommittedTrial]] = {}
+        for group, trial in sorted(
+            self.grouped_trials, key=lambda pair: (pair[0], pair[1].trial_id)
+        ):
+            found.setdefault(group, []).append(trial)
+        return found
 
     def plane_ids(self, kind: PlaneKind) -> range:
         """Ids of the kind's planes."""
@@ -64,4 +75,5 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
         planes={kind: count for kind, count in common.items() if count},
         classes=len(info["dataset"]["class_names"]),
         points=info["planes"]["resolution"] ** 2,
+        line_images=min(trial.line_images for trial in trials),
     )

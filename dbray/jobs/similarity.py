@@ -18,8 +18,9 @@ from dbray.scores.similarity import (
     expected_agreement,
     js_divergence,
 )
+from dbray.store.records import CommittedTrial
 from dbray.store.schemas import SIMILARITY, probabilities_from_table
-from dbray.store.study import CommittedTrial, Study
+from dbray.store.study import Study
 
 TRIALS_PER_BLOCK = 16  # two blocks of at most 16 MiB a trial are held at a time
 FILE = "test_predictions.parquet"

@@ -111,6 +111,30 @@ def percentile_interval(sums: ReplicateSums, points: int) -> tuple[float, float]
     return float(low), float(high)
 
 
+def crossed_interval(
+    values: Float64, trial_ids: Sequence[str], unit_ids: Sequence[int]
+) -> tuple[float, float, float]:
+    """Mean of a value of every trial on every unit (a plane, an image), with its interval.
+
+    Parameters
+    ----------
+    values
+        shape (S, U).
+    trial_ids, unit_ids
+        Of the rows and of the columns; they decide the draws.
+
+    Returns
+    -------
+    (mean, low, high): the central 95 % over draws of the trials and of the units, together.
+    """
+    units = plane_weights(np.asarray(unit_ids, np.int32))  # (B, U)
+    trials = trial_weights(trial_ids)  # (B, S)
+    replicates = np.einsum("bs,bs->b", units @ values.T, trials) / values.size
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(values.mean()), float(low), float(high)
+
+
 def mean_interval(values: Float64, trial_ids: Sequence[str]) -> tuple[float, float]:
     """The central 95 % of the mean of one value a trial, over bootstrap draws of the trials."""
     weights = trial_weights(trial_ids)  # (B, S)

@@ -2,14 +2,8 @@
 
 from dbray.store.folder import Folder, open_folder
 from dbray.store.identity import create_or_extend
-from dbray.store.study import (
-    CommittedTrial,
-    FailedTrial,
-    FileRecord,
-    Inventory,
-    Study,
-    open_study,
-)
+from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
+from dbray.store.study import Study, open_study
 
 __all__ = [
     "CommittedTrial",

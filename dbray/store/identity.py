@@ -31,6 +31,8 @@ GROWING: dict[tuple[str, str], tuple[Any, Callable[[Any, Any], Any]]] = {
     ("planes", "counts"): ({}, _most),
     ("planes", "adversarial_to"): (None, _set_once),
     ("planes", "chosen"): ([], _appended),
+    ("planes", "noise"): (None, _set_once),
+    ("planes", "line_images"): (0, max),
     ("pictures", "plane_ids"): ([], _appended),
     ("pictures", "resolution"): (0, max),
 }

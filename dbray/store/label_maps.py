@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dbray.store.records import CommittedTrial
 from dbray.store.schemas import label_maps_from_table
-from dbray.store.study import CommittedTrial, Study
+from dbray.store.study import Study
 
 
 def read_label_maps(

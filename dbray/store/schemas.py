@@ -1,7 +1,7 @@
 """Columns of every table in a study, and how label maps become rows."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,42 @@ FRAGMENTATION = pa.schema(
     ]
 )
 
+LINES = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("kind", pa.string()),
+        ("image_id", pa.int32()),
+        ("toward_id", pa.int32()),
+        ("length", pa.float64()),
+        ("margin", pa.float64()),
+        ("censored", pa.bool_()),
+        ("skips", pa.int32()),
+    ]
+)
+FRAGMENTATION_BY_GROUP = pa.schema(
+    [
+        ("group", pa.string()),
+        ("kind", pa.string()),
+        *((f"components{end}", pa.float64()) for end in ("", "_low", "_high")),
+        ("trials", pa.int32()),
+        ("planes", pa.int32()),
+    ]
+)
+LINES_BY_GROUP = pa.schema(
+    [
+        ("group", pa.string()),
+        ("kind", pa.string()),
+        *(
+            (f"{name}{end}", pa.float64())
+            for name in ("margin", "skips")
+            for end in ("", "_low", "_high")
+        ),
+        ("censored", pa.float64()),
+        ("trials", pa.int32()),
+        ("images", pa.int32()),
+        ("lines", pa.int32()),
+    ]
+)
 DISTILLATION = pa.schema(
     [
         ("teacher", pa.string()),
@@ -168,6 +204,13 @@ def predictions_table(
             "probabilities": _bytes_column(np.ascontiguousarray(probabilities, "<f4")),
         }
     )
+
+
+def lines_table(trial_id: str, kind: str, columns: Mapping[str, NDArray[Any]]) -> pa.Table:
+    """Lines of one kind as rows of ``LINES``; ``columns`` holds all but the first two."""
+    count = len(columns["image_id"])
+    named = {"trial_id": [trial_id] * count, "kind": [kind] * count}
+    return pa.Table.from_pydict({**named, **columns}, schema=LINES)
 
 
 def probabilities_from_table(table: pa.Table) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -15,56 +15,13 @@ import pyarrow.parquet as pq
 from dbray.config import AnyConfig, canonical_json, config_from_dict, stored_config
 from dbray.errors import UserError
 from dbray.store.folder import Folder, open_folder
+from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
 
 T = TypeVar("T")
 Result = TypeVar("Result")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """What a committed file must look like."""
-
-    size: int  # bytes
-    sha256: str  # hex digits
-
-
-@dataclass(frozen=True)
-class CommittedTrial:
-    """A finished trial: ``committed.json`` with the config beside it."""
-
-    trial_id: str
-    config: AnyConfig
-    metrics: dict[str, Any]
-    files: dict[str, FileRecord]
-    planes: dict[str, int]  # label maps in the predictions: how many planes of each kind
-    pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
-    picture_resolution: int = 0  # of all its pictures
-
-    def without(self, role: str) -> "CommittedTrial":
-        """The trial less its files of one role (``pictures``, say)."""
-        files = {n: record for n, record in self.files.items() if not n.startswith(role)}
-        return replace(self, files=files)
-
-
-@dataclass(frozen=True)
-class FailedTrial:
-    """A trial that ended without a result, and why."""
-
-    trial_id: str
-    config: AnyConfig
-    reason: str
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """The trials of a study as one look at its files shows them."""
-
-    committed: list[CommittedTrial] = field(default_factory=list)
-    failed: list[FailedTrial] = field(default_factory=list)
-    damaged: dict[str, str] = field(default_factory=dict)  # trial id: which file, and how
 
 
 @dataclass(frozen=True)
@@ -180,6 +137,7 @@ class Study:
         planes: Mapping[str, int],
         pictures: Iterable[int] = (),
         picture_resolution: int = 0,
+        line_images: int = 0,
         extending: CommittedTrial | None = None,
     ) -> bool:
         """Write a trial's files and, last of all, ``committed.json``.
@@ -211,6 +169,7 @@ class Study:
             "planes": dict(planes),
             "pictures": list(pictures),
             "picture_resolution": picture_resolution,
+            "line_images": line_images,
         }
         self.folder.delete(f"{top}/failed.json")
         self.folder.write(f"{top}/committed.json", canonical_json(record).encode())
@@ -247,6 +206,7 @@ class Study:
                 planes=record["planes"],
                 pictures=tuple(record["pictures"]),
                 picture_resolution=record.get("picture_resolution", 0),
+                line_images=record.get("line_images", 0),
             )
         except FileNotFoundError:
             return f"{top}/config.json is missing"

@@ -1,0 +1,89 @@
+"""Ray for the length of a command, and what its machines can give to trials."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import ray
+import torch
+
+from dbray.errors import UserError
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or Ctrl-C would end the sweep and go on to the scores
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a trial gets, and how many run at once."""
+
+    cpus_per_trial: int = 1
+    gpus_per_trial: float = 0.0
+    max_concurrent: int = 0  # 0: as many as fit
+    max_failures: int = 1  # times that a trial whose process dies is started again
+    trainings_per_task: int = 1  # that one process does before it asks for more
+    checkpoint_seconds: float = 300.0  # between two saved states of a training
+
+
+@contextlib.contextmanager
+def ray_session() -> Iterator[None]:
+    """Ray for the length of a command: the cluster that RAY_ADDRESS names, else one of its own."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(**quiet)
+    else:
+        ray.init(address="local", include_dashboard=False, **quiet)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_resources(resources: Resources) -> None:
+    """Refuse what this machine cannot give, before anything is touched.
+
+    Raises
+    ------
+    UserError
+        If one trial asks for more than there is. A cluster's machines are asked when it is there.
+    """
+    if "RAY_ADDRESS" not in os.environ:
+        slots(resources, _machine())
+
+
+def slots_here(resources: Resources) -> int:
+    """How many trials run at once on this machine; 1 where it cannot run any."""
+    try:
+        return slots(resources, _machine())
+    except UserError:
+        return 1
+
+
+def _machine() -> dict[str, float]:
+    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+
+
+def slots(resources: Resources, have: Mapping[str, float]) -> int:
+    """How many trials fit at once on machines that have so much."""
+    fits = [int(have.get("CPU", 0) // resources.cpus_per_trial)]
+    if resources.gpus_per_trial:
+        fits.append(int(have.get("GPU", 0) / resources.gpus_per_trial + 1e-9))
+    if min(fits) < 1:
+        raise UserError(
+            f"a trial asks for {resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} "
+            f"GPUs, and there are {have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs; "
+            "lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return min(min(fits), resources.max_concurrent or min(fits))

@@ -1,0 +1,51 @@
+"""What a study knows of its trials: finished, failed or damaged."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dbray.config import AnyConfig
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What a committed file must look like."""
+
+    size: int  # bytes
+    sha256: str  # hex digits
+
+
+@dataclass(frozen=True)
+class CommittedTrial:
+    """A finished trial: ``committed.json`` with the config beside it."""
+
+    trial_id: str
+    config: AnyConfig
+    metrics: dict[str, Any]
+    files: dict[str, FileRecord]
+    planes: dict[str, int]  # label maps in the predictions: how many planes of each kind
+    pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
+    picture_resolution: int = 0  # of all its pictures
+    line_images: int = 0  # of each kind, whose margins it holds
+
+    def without(self, role: str) -> "CommittedTrial":
+        """The trial less its files of one role (``pictures``, say)."""
+        files = {n: record for n, record in self.files.items() if not n.startswith(role)}
+        return replace(self, files=files)
+
+
+@dataclass(frozen=True)
+class FailedTrial:
+    """A trial that ended without a result, and why."""
+
+    trial_id: str
+    config: AnyConfig
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The trials of a study as one look at its files shows them."""
+
+    committed: list[CommittedTrial] = field(default_factory=list)
+    failed: list[FailedTrial] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)  # trial id: which file, and how
