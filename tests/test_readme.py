@@ -41,7 +41,14 @@ def test_every_option_the_readme_names_exists(tmp_path):
     "name",
     [
         *("PLANES", "ANCHORS", "HISTORY", "AGREEMENT", "AGREEMENT_BY_GROUP", "FRAGMENTATION"),
-        *("SIMILARITY", "DISTILLATION", "LINES", "FRAGMENTATION_BY_GROUP", "LINES_BY_GROUP"),
+        *(
+            "SIMILARITY",
+            "DISTILLATION",
+            "LINES",
+            "LINE_MEANS",
+            "FRAGMENTATION_BY_GROUP",
+            "LINES_BY_GROUP",
+        ),
     ],
 )
 def test_every_column_is_documented(name):

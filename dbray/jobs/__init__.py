@@ -19,6 +19,7 @@ TABLES = (
     "agreement_by_group",
     "fragmentation",
     "fragmentation_by_group",
+    "lines",
     "lines_by_group",
     "similarity",
     "distillation",

@@ -1,9 +1,10 @@
-"""Score job: margins and class skips of groups of trials, to ``lines_by_group.parquet``."""
+"""Score job: trials' lines to ``lines.parquet`` (means a trial) and ``lines_by_group.parquet``."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,69 +15,81 @@ import pyarrow.parquet as pq
 from dbray.jobs.scope import Scope
 from dbray.scores.intervals import crossed_interval
 from dbray.store.records import CommittedTrial
-from dbray.store.schemas import LINES_BY_GROUP, parquet_bytes
+from dbray.store.schemas import LINE_MEANS, LINES_BY_GROUP, parquet_bytes
 from dbray.store.study import Study
+
+TRIALS_A_TASK = 16
 
 Item = tuple[str, list[CommittedTrial]]
 
 
 @dataclass(frozen=True)
 class LinesJob:
-    """Mean margin and class skips of each group, by kind of images; no rows without lines."""
+    """Margins and class skips by kind of images; tables without rows where there are no lines."""
 
     study: Study
     scope: Scope
 
     @cached_property
     def items(self) -> list[Item]:
-        """The trials of each group."""
-        return list(self.scope.groups().items()) if self.scope.line_images else []
+        """Batches of trials of one group."""
+        if not self.scope.line_images:
+            return []
+        return [
+            (group, trials[at : at + TRIALS_A_TASK])
+            for group, trials in self.scope.groups().items()
+            for at in range(0, len(trials), TRIALS_A_TASK)
+        ]
 
     def work(self, item: Item) -> pa.Table:
-        """Rows of one group."""
-        group, trials = item
-        frames = [read_lines(self.study, trial) for trial in trials]
-        rows = []
-        for kind in frames[0].kind.unique():
-            of_kind = [frame[frame.kind == kind] for frame in frames]
-            if all(len(frame) for frame in of_kind):
-                rows.append(self._row(group, str(kind), trials, of_kind))
-        return pa.Table.from_pylist(rows, schema=LINES_BY_GROUP)
+        """Means over each image's lines."""
+        frames = [_image_means(self.study, trial) for trial in item[1]]
+        return pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
 
     def write(self, results: Iterator[pa.Table]) -> None:
-        """Put the groups together."""
-        table = pa.concat_tables([LINES_BY_GROUP.empty_table(), *results])
-        table = table.cast(self.scope.stamped(LINES_BY_GROUP))
-        self.study.write_bytes("scores/lines_by_group.parquet", parquet_bytes(table))
+        """Put the batches together; one group's images are held at a time."""
+        by_trial: list[dict[str, Any]] = []
+        by_group: list[dict[str, Any]] = []
+        batches = zip(self.items, results, strict=True)
+        for group, parts in groupby(batches, key=lambda batch: batch[0][0]):
+            means = pd.concat([table.to_pandas() for _, table in parts])
+            for kind, of_kind in means.groupby("kind", sort=False):
+                by_trial += _trial_rows(str(kind), of_kind)
+                by_group.append(self._group_row(group, str(kind), of_kind))
+        for name, rows, schema in (
+            ("lines", by_trial, LINE_MEANS),
+            ("lines_by_group", by_group, LINES_BY_GROUP),
+        ):
+            table = pa.Table.from_pylist(rows, schema=self.scope.stamped(schema))
+            self.study.write_bytes(f"scores/{name}.parquet", parquet_bytes(table))
 
-    def _row(
-        self,
-        group: str,
-        kind: str,
-        trials: Sequence[CommittedTrial],
-        frames: Sequence[pd.DataFrame],
-    ) -> dict[str, Any]:
-        """Means over an image's lines first, then over images and trials."""
-        fewest = min(frames, key=len)
-        images = fewest.image_id.unique()[: self.scope.line_images]
-        kept = [frame[frame.image_id.isin(images)] for frame in frames]
-        ids = [trial.trial_id for trial in trials]
+    def _group_row(self, group: str, kind: str, means: pd.DataFrame) -> dict[str, Any]:
+        """Means over images and trials, on the images that all the trials have."""
+        trials = means.trial_id.unique().tolist()
+        shared = means.groupby("image_id", sort=False).trial_id.nunique() == len(trials)
+        images = shared[shared].index[: self.scope.line_images].tolist()
+        kept = means[means.image_id.isin(images)]
         row: dict[str, Any] = {"group": group, "kind": kind}
         for name in ("margin", "skips"):
-            by_image = [frame.groupby("image_id", sort=False)[name].mean() for frame in kept]
-            values = np.array([mean.loc[images] for mean in by_image], np.float64)  # (S, I)
-            mean, low, high = crossed_interval(values, ids, images.tolist())
+            table = kept.pivot_table(index="trial_id", columns="image_id", values=name)
+            values = table.loc[trials, images].to_numpy(np.float64)  # (S, I)
+            mean, low, high = crossed_interval(values, trials, images)
             row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-        return row | {
-            "censored": float(np.mean([frame.censored.mean() for frame in kept])),
-            "trials": len(trials),
-            "images": len(images),
-            "lines": len(kept[0]),
-        }
+        counts = {"trials": len(trials), "images": len(images), "lines": int(kept.lines.sum())}
+        return row | counts | {"censored": float(kept.censored.mean())}
 
 
-def read_lines(study: Study, trial: CommittedTrial) -> pd.DataFrame:
-    """A trial's lines, as its file ``lines*.parquet`` has them."""
+def _image_means(study: Study, trial: CommittedTrial) -> pd.DataFrame:
+    """Rows by kind and image: ``margin``, ``skips``, ``censored`` as means, ``lines`` as count."""
     name = next(name for name in trial.files if name.startswith("lines"))
-    frame: pd.DataFrame = pq.read_table(io.BytesIO(study.read_file(trial, name))).to_pandas()
-    return frame
+    lines = pq.read_table(io.BytesIO(study.read_file(trial, name))).to_pandas()
+    by_image = lines.groupby(["kind", "image_id"], sort=False)
+    means = by_image[["margin", "skips", "censored"]].mean().assign(lines=by_image.size())
+    return means.reset_index().assign(trial_id=trial.trial_id)
+
+
+def _trial_rows(kind: str, means: pd.DataFrame) -> list[dict[str, Any]]:
+    by_trial = means.groupby("trial_id", sort=False)
+    rows = by_trial[["margin", "skips", "censored"]].mean()
+    rows = rows.assign(kind=kind, images=by_trial.size(), lines=by_trial.lines.sum())
+    return [dict(row) for row in rows.reset_index().to_dict("records")]

@@ -105,6 +105,17 @@ FRAGMENTATION_BY_GROUP = pa.schema(
         ("planes", pa.int32()),
     ]
 )
+LINE_MEANS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("kind", pa.string()),
+        ("margin", pa.float64()),
+        ("skips", pa.float64()),
+        ("censored", pa.float64()),
+        ("images", pa.int32()),
+        ("lines", pa.int32()),
+    ]
+)
 LINES_BY_GROUP = pa.schema(
     [
         ("group", pa.string()),
