@@ -29,6 +29,10 @@ STATEMENTS = {
     "than without (VGG).",
     "C5": "Sharpness-aware minimisation (SAM) gives higher reproducibility than SGD and Adam.",
     "C6": "A distilled student is closer to its teacher than the same student trained on labels.",
+    "C7": "With wrong labels, test error and fragmentation peak and reproducibility dips where the "
+    "network just fits its labels; narrower and wider ones have fewer, more reproducible regions.",
+    "C8": "Without wrong labels, the dip of reproducibility near the threshold is small but "
+    "visible.",
 }
 
 
@@ -69,7 +73,7 @@ class Comparison:
 class Verdict:
     """What a study says about one claim."""
 
-    claim: str  # its id, C1 to C6
+    claim: str  # its id, C1 to C8
     outcome: Outcome
     reason: str
     comparisons: tuple[Comparison, ...] = ()

@@ -49,14 +49,19 @@ class Layout:
 
 
 def gallery_chart(
-    tables: StudyTables, planes: Sequence[Plane], *, confidence: bool = False
+    tables: StudyTables,
+    planes: Sequence[Plane],
+    *,
+    order: Sequence[str] | None = None,
+    confidence: bool = False,
 ) -> alt.TopLevelMixin:
     """Pictures of up to three trials of each group on a few planes side by side.
 
-    With ``confidence``, colours are paler where the model is less certain.
+    ``order`` names the groups that are shown, from above; else all are, by ``group_order``. With
+    ``confidence``, colours are paler where the model is less certain.
     """
     names = list(tables.info["dataset"]["class_names"])
-    layout = gallery_layout(tables, planes, confidence=confidence)
+    layout = gallery_layout(tables, planes, order=order, confidence=confidence)
     x = alt.X("x:Q", scale=alt.Scale(domain=[0, layout.width], nice=False), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[layout.height, 0], nice=False), axis=None)
     classes = _class_scale(names, layout.classes, _anchor_classes(planes))
@@ -82,12 +87,16 @@ def gallery_chart(
 
 
 def gallery_layout(
-    tables: StudyTables, planes: Sequence[Plane], *, confidence: bool = False
+    tables: StudyTables,
+    planes: Sequence[Plane],
+    *,
+    order: Sequence[str] | None = None,
+    confidence: bool = False,
 ) -> Layout:
     """Place maps, anchors, thumbnails and words."""
     layout = Layout(confidence=confidence)
     trials = gallery_trials(tables.trials)
-    order = group_order(tables.trials, tables.groups)
+    order = group_order(tables.trials, tables.groups) if order is None else order
     seeds = int(trials.groupby("label").size().max())
     left = float(NAMES)
     extent = tables.info["pictures"]["extent"]

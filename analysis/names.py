@@ -34,8 +34,8 @@ KIND_TITLES = {
     "rotated": "an image turned by 90 and 180 degrees",
     "adversarial": "an image and two perturbed copies",
     "chosen": "three chosen test images",
-    "train_correct": "three training images with right labels",
-    "train_mislabelled": "three training images with wrong labels",
+    "train_correct": "three rightly labelled images",
+    "train_mislabelled": "three wrongly labelled images",
 }  # what planes of a kind go through
 NOTHING = "no image"  # class of an anchor that shows nothing
 

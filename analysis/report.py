@@ -1,7 +1,6 @@
 """The report of a study: its tables in, one self-contained page out."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from analysis.charts import (
     MEASURES,
@@ -13,14 +12,23 @@ from analysis.charts import (
 )
 from analysis.claims import Verdict, check_claims
 from analysis.distillation import check_distillation, distillation_in_words, distillation_section
+from analysis.double_descent import (
+    crowding_section,
+    curves_section,
+    double_descent_in_words,
+    numbers_section,
+    regions_section,
+    training_section,
+)
 from analysis.gallery import gallery_chart
-from analysis.names import display_name
 from analysis.off_manifold import off_manifold_section
 from analysis.optimizers import check_optimizers, optimizer_section
 from analysis.page import Figure, Section, Table, render_page
+from analysis.provenance import provenance_section
 from analysis.similarity import similarity_section
 from analysis.tables import SEEDS_SHOWN, StudyTables, load_tables
-from dbray.config import TrialConfig
+from analysis.width_claims import check_double_descent
+from analysis.width_curves import is_width_study, width_curves
 from dbray.store import Study
 
 REPORT = "report/index.html"
@@ -35,6 +43,8 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         If the study has no committed trial, or its scores are not there.
     """
     tables = load_tables(study)
+    if is_width_study(tables):
+        return _double_descent_page(study, tables, confidence=confidence)
     sections = [
         _regions(tables, confidence=confidence),
         _agreement(tables),
@@ -45,10 +55,32 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         similarity_section(tables),
         off_manifold_section(tables, confidence=confidence),
         _training(tables),
-        _provenance(tables, study),
+        provenance_section(tables, study),
     ]
     there = [section for section in sections if section]
     return render_page(tables.info["title"], _lead(tables), there)
+
+
+def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool) -> bytes:
+    curves = width_curves(tables)
+    sections = [
+        curves_section(curves),
+        regions_section(tables, curves, confidence=confidence),
+        _verdicts(check_double_descent(curves)),
+        crowding_section(curves),
+        training_section(tables, curves),
+        numbers_section(tables, curves),
+        provenance_section(tables, study),
+    ]
+    explained = (
+        "A network that is just large enough to fit its training labels, wrong ones among them, "
+        "has to bend its decision regions around them. This report trains one family of networks "
+        "at many widths and looks at errors, at the regions, and at how far models from different "
+        "seeds agree on them."
+    )
+    lead = [double_descent_in_words(curves), explained]
+    there = [section for section in sections if section]
+    return render_page(tables.info["title"], [words for words in lead if words], there)
 
 
 def write_report(study: Study, *, confidence: bool = False) -> str:
@@ -153,6 +185,10 @@ def _claims(tables: StudyTables) -> Section | None:
         checks.append(check_optimizers(tables))
     if "distillation" in tables.info["group_by"]:
         checks.append(check_distillation(tables))
+    return _verdicts(checks)
+
+
+def _verdicts(checks: Sequence[Verdict]) -> Section | None:
     if not checks:
         return None
     verdicts = [
@@ -191,85 +227,3 @@ def _training(tables: StudyTables) -> Section | None:
         return None
     prose = ["One line a trained model. Hover over a line to see its group alone."]
     return Section("Training", prose, [Figure("training-curves", training_curves(tables))])
-
-
-def _provenance(tables: StudyTables, study: Study) -> Section:
-    info = tables.info
-    data = info["dataset"]
-    facts = [
-        ["study", f"{info['study']} in {study.location}"],
-        ["data set", f"{data['name']}, SHA-256 {data['fingerprint']}"],
-        ["images", f"{data['train_images']} training, {data['test_images']} test"],
-        ["planes", _planes_text(info)],
-        ["versions", ", ".join(f"{name} {value}" for name, value in info["versions"].items())],
-        ["finished trials", str(len(tables.trials))],
-        ["failed trials", _failures(tables)],
-        *_durations(tables),
-    ]
-    prose = ["Trials that failed or whose files are damaged are left out of every score."]
-    return Section(
-        "Where this comes from",
-        prose,
-        tables=[
-            Table(["what", "value"], facts),
-            Table(["command", "started", "seconds", "trials", "on"], _invocations(info)),
-            Table(_RECIPE_COLUMNS, _recipes(tables)),
-        ],
-    )
-
-
-def _durations(tables: StudyTables) -> list[list[str]]:
-    steps = {"train_seconds": "training", "label_seconds": "labelling"}
-    return [
-        [name, f"{tables.trials[column].sum():.0f} s of all trials' own time"]
-        for column, name in steps.items()
-        if column in tables.trials
-    ]
-
-
-_RECIPE = ("optimizer", "learning_rate", "schedule", "epochs", "batch_size", "weight_decay")
-_RECIPE_COLUMNS = ["group", "parameters", "models", *(n.replace("_", " ") for n in _RECIPE)]
-
-
-def _recipes(tables: StudyTables) -> list[list[str]]:
-    rows = []
-    for label, trials in tables.trials.groupby("label", sort=False):
-        config = tables.configs[trials.trial_id.iloc[0]]
-        training = config.training if isinstance(config, TrialConfig) else None
-        values = [str(getattr(training, name, "")) for name in _RECIPE]
-        members = ", ".join(trials.seed)
-        rows.append([display_name(str(label)), f"{trials.parameters.iloc[0]:,}", members, *values])
-    return rows
-
-
-def _invocations(info: dict[str, Any]) -> list[Sequence[str]]:
-    return [
-        [
-            call["command"],
-            call["started"],
-            f"{call['seconds']:.0f}",
-            str(call["trials_run"]),
-            f"{call['hardware']['cpu']}, {call['hardware']['cores']} cores, "
-            f"{call['hardware']['memory_gb']:g} GiB{_gpus(call['hardware']['gpus'])}",
-        ]
-        for call in info["invocations"]
-    ]
-
-
-def _gpus(names: Sequence[str]) -> str:
-    return f", {', '.join(names)}" if names else ", no GPU"
-
-
-def _planes_text(info: dict[str, Any]) -> str:
-    planes = info["planes"]
-    counts = ", ".join(f"{count} {kind}" for kind, count in planes["counts"].items())
-    size = f"{planes['resolution']} x {planes['resolution']}"
-    return f"{counts}; {size} points, extent {planes['extent']:g}, seed {planes['seed']}"
-
-
-def _failures(tables: StudyTables) -> str:
-    lines = [
-        f"{display_name(trial.config.name)}, {trial.config.member}: {trial.reason}"
-        for trial in tables.failed
-    ]
-    return "; ".join([*lines, *tables.damaged.values()]) or "none"

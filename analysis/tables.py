@@ -41,8 +41,10 @@ class StudyTables:
         Pairs of trials on the test images, with the group of each and their plane agreement.
     distillation
         Students and teachers, as scored.
-    fragmentation
-        Mean number of regions a plane: one row a trial and kind of planes.
+    fragmentation, fragmentation_by_group
+        Mean number of regions a plane: one row a trial (a group) and kind of planes.
+    lines, lines_by_group
+        Mean margin and class skips: one row a trial (a group) and kind of images.
     history
         One row a trial and epoch, thinned to ``MAX_CURVE_ROWS``.
     planes
@@ -62,6 +64,9 @@ class StudyTables:
     similarity: pd.DataFrame
     distillation: pd.DataFrame
     fragmentation: pd.DataFrame
+    fragmentation_by_group: pd.DataFrame
+    lines: pd.DataFrame
+    lines_by_group: pd.DataFrame
     history: pd.DataFrame
     planes: list[Plane]
     pictures: dict[tuple[str, int], Picture]
@@ -100,6 +105,9 @@ def load_tables(study: Study) -> StudyTables:
         similarity=similarity_frame(_scores(study, "similarity"), pairs),
         distillation=_scores(study, "distillation"),
         fragmentation=fragmentation_frame(_scores(study, "fragmentation"), trials),
+        fragmentation_by_group=_scores(study, "fragmentation_by_group"),
+        lines=_scores(study, "lines"),
+        lines_by_group=_scores(study, "lines_by_group"),
         history=history_frame(_histories(study, inventory.committed), trials),
         planes=planes,
         pictures=read_pictures(

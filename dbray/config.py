@@ -66,7 +66,7 @@ class NoiseConfig:
 
     def __str__(self) -> str:
         """Without the seed: draws of one share and kind are of one group."""
-        return f"{self.share * 100:g} % {self.kind} noise"
+        return f"{self.share * 100:g} % {'' if self.kind == 'symmetric' else 'asymmetric '}noise"
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class LinesJob:
 def _image_means(study: Study, trial: CommittedTrial) -> pd.DataFrame:
     """Rows by kind and image: ``margin``, ``skips``, ``censored`` as means, ``lines`` as count."""
     name = next(name for name in trial.files if name.startswith("lines"))
-    lines = pq.read_table(io.BytesIO(study.read_file(trial, name))).to_pandas()
+    lines: pd.DataFrame = pq.read_table(io.BytesIO(study.read_file(trial, name))).to_pandas()
     by_image = lines.groupby(["kind", "image_id"], sort=False)
     means = by_image[["margin", "skips", "censored"]].mean().assign(lines=by_image.size())
     return means.reset_index().assign(trial_id=trial.trial_id)
@@ -92,4 +92,5 @@ def _trial_rows(kind: str, means: pd.DataFrame) -> list[dict[str, Any]]:
     by_trial = means.groupby("trial_id", sort=False)
     rows = by_trial[["margin", "skips", "censored"]].mean()
     rows = rows.assign(kind=kind, images=by_trial.size(), lines=by_trial.lines.sum())
-    return [dict(row) for row in rows.reset_index().to_dict("records")]
+    rows = rows.reset_index()
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
