@@ -109,5 +109,5 @@ def _epoch_axis() -> alt.X:
         "epoch:Q",
         title="epoch (log scale)",
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(grid=False, format="~s"),
+        axis=alt.Axis(grid=False, format="~s", labelOverlap=True, labelSeparation=8),
     )

@@ -56,7 +56,7 @@ PAPER_DOUBLE_DESCENT = replace(
     PAPER_BY_ADAM, epochs=4000, learning_rate=1e-4, crop_padding=4, flip=True
 )
 SMALL_DOUBLE_DESCENT = TrainingConfig(
-    epochs=60,
+    epochs=30,
     batch_size=128,
     optimizer="adam",
     learning_rate=3e-3,

@@ -32,7 +32,10 @@ from dbray.store.schemas import (
     ANCHORS,
     DISTILLATION,
     FRAGMENTATION,
+    FRAGMENTATION_BY_GROUP,
     HISTORY,
+    LINE_MEANS,
+    LINES_BY_GROUP,
     PLANES,
     SIMILARITY,
     label_maps_table,
@@ -360,6 +363,9 @@ def _write_scores(
             AGREEMENT_BY_GROUP,
         ),
         ("fragmentation", fragments, FRAGMENTATION),
+        ("fragmentation_by_group", _fragment_means(trials, fragments), FRAGMENTATION_BY_GROUP),
+        ("lines", [], LINE_MEANS),
+        ("lines_by_group", [], LINES_BY_GROUP),
         (
             "similarity",
             [_similarity_row(a, b, groups, rng) for a, b in combinations(by_id, 2)],
@@ -368,6 +374,27 @@ def _write_scores(
         ("distillation", _distillation_rows(groups, seeds), DISTILLATION),
     ):
         write_scores(study, name, rows, schema)
+
+
+def _fragment_means(
+    trials: Sequence[Trial], fragments: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    groups = {trial.config.trial_id: trial.label for trial in trials}
+    counts: dict[tuple[str, str], list[int]] = {}
+    for row in fragments:
+        counts.setdefault((groups[row["trial_id"]], row["kind"]), []).append(row["components"])
+    return [
+        {
+            "group": group,
+            "kind": kind,
+            "components": np.mean(of_group),
+            "components_low": np.mean(of_group) - 0.2,
+            "components_high": np.mean(of_group) + 0.2,
+            "trials": list(groups.values()).count(group),
+            "planes": PLANES_A_KIND,
+        }
+        for (group, kind), of_group in counts.items()
+    ]
 
 
 def write_scores(
