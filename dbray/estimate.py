@@ -13,11 +13,14 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from dbray.calibration import BACKWARD, Speed, cpu_threads, measure_speed
-from dbray.config import TrainingConfig, TrialConfig, group_label
+from dbray.config import AnyConfig, TrainingConfig, TrialConfig, group_label
 from dbray.datasets import Dataset
 from dbray.labelling import label_dtype
+from dbray.lines import DIRECTIONS, kinds_of_lines
+from dbray.margins import HALVINGS, STEPS
 from dbray.plan import PlanePlan
-from dbray.trial import build
+from dbray.training import LONGEST_HISTORY
+from dbray.trial import build, same_training
 
 # A model whose step on two images takes more is not timed but borrows another one's speed.
 AFFORDABLE_STEP_FLOPS = {"cpu": 100e9, "cuda": 2e13}
@@ -37,7 +40,7 @@ class GroupCost:
     forward_flops: int  # of one image; a multiplication and its addition are two
     training_flops: int
     evaluation_flops: int  # of the test images after every epoch
-    labelling_flops: int  # of the points of all planes and pictures
+    labelling_flops: int  # of the points of all planes, pictures and lines
     seconds_here: float | None  # extrapolated from the calibration; None without one
     timed: bool  # this model itself was timed, not only one like it
     storage_bytes: int  # at most: nothing compresses
@@ -54,6 +57,7 @@ class _Group:
 
     config: TrialConfig  # of one of them
     trials: int
+    trained_epochs: int  # by each; 0 where a longer training passes by
     parameters: int
     stored_bytes: int  # of the weights and buffers
     forward_flops: int
@@ -125,16 +129,23 @@ def describe(
 
 
 def _groups(configs: Sequence[TrialConfig], dataset: Dataset) -> list[_Group]:
+    longest: dict[AnyConfig, int] = {}
+    for c in configs:
+        training = same_training(c)
+        longest[training] = max(c.last_epoch, longest.get(training, 0))
     alike: dict[tuple[object, ...], list[TrialConfig]] = defaultdict(list)
     for c in configs:
-        alike[c.architecture, c.width, c.size, c.training.optimizer, c.training.epochs].append(c)
+        trained = c.last_epoch if c.last_epoch == longest[same_training(c)] else 0
+        alike[c.architecture, c.width, c.size, c.training.optimizer, c.last_epoch, trained].append(
+            c
+        )
     sizes: dict[tuple[object, ...], tuple[int, int, int]] = {}
     groups = []
     for key, members in alike.items():
         model = key[:3]  # what is trained longer or otherwise is not counted again
         if model not in sizes:
             sizes[model] = _model_size(members[0], dataset)
-        groups.append(_Group(members[0], len(members), *sizes[model]))
+        groups.append(_Group(members[0], len(members), int(str(key[-1])), *sizes[model]))
     return groups
 
 
@@ -158,22 +169,25 @@ def _count(config: TrialConfig, dataset: Dataset, device: str) -> tuple[int, int
 
 def _group_cost(group: _Group, dataset: Dataset, plan: PlanePlan, label: str) -> GroupCost:
     training, forward = group.config.training, group.forward_flops
-    passes = len(dataset.train_labels) * training.epochs
+    epochs = group.trained_epochs
+    passes = len(dataset.train_labels) * epochs
+    evaluations = epochs // max(1, math.ceil(training.epochs / LONGEST_HISTORY))
     gradients = 2 if str(training.optimizer) == "sam" else 1  # it looks ahead, then steps
     points = sum(plan.counts.values()) * plan.resolution**2
     picture_points = len(plan.pictures) * plan.picture_resolution**2
+    lines = plan.line_images * DIRECTIONS * len(kinds_of_lines(plan.source))
     outputs = 4 * dataset.classes * len(dataset.test_labels)  # float32
     # A point of a picture may hold as much again beside its label.
     label_bytes = label_dtype(dataset.classes).itemsize * (points + 2 * picture_points)
     return GroupCost(
         label=label,
         trials=group.trials,
-        epochs=training.epochs,
+        epochs=group.config.last_epoch,
         parameters=group.parameters,
         forward_flops=forward,
         training_flops=(1 + BACKWARD) * forward * passes * gradients,
-        evaluation_flops=forward * len(dataset.test_labels) * training.epochs,
-        labelling_flops=forward * (points + picture_points),
+        evaluation_flops=forward * len(dataset.test_labels) * evaluations,
+        labelling_flops=forward * (points + picture_points + lines * (STEPS + 1 + HALVINGS)),
         seconds_here=None,
         timed=False,
         storage_bytes=label_bytes + group.stored_bytes + outputs,
@@ -181,7 +195,8 @@ def _group_cost(group: _Group, dataset: Dataset, plan: PlanePlan, label: str) ->
 
 
 def _trial_seconds(cost: GroupCost, speed: Speed, training: TrainingConfig, images: int) -> float:
-    steps = math.ceil(images / training.batch_size) * training.epochs
+    epochs = cost.epochs if cost.training_flops else 0
+    steps = math.ceil(images / training.batch_size) * epochs
     return (
         speed.gradient * cost.training_flops
         + speed.forward * (cost.evaluation_flops + cost.labelling_flops)
