@@ -15,7 +15,7 @@ from importlib.metadata import version
 # Before NumPy and torch are loaded: one thread on both sides of every ratio.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-NAMES = ("agreement", "fragmentation", "labelling", "sweep")
+NAMES = ("agreement", "fragmentation", "labelling", "sweep", "tiny_trainings")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ class DoubleDescent(TrainingOptions):
     """family of models: mlp (one hidden layer), resnet18k, vit or mixer; your own as
     package.module:factory"""
     widths: tuple[int, ...] | None = None
-    """widths (default: dense around the family's threshold, and those that the study has)"""
+    """widths (default: dense around the family's threshold, and those that the study has; with
+    --refine the latter alone)"""
     label_noise: tuple[float, ...] = (0.0, 0.2)
     """shares of the training labels that are wrong"""
     noise_kinds: tuple[NoiseKind, ...] = ("symmetric",)
@@ -123,7 +124,9 @@ def all_widths(options: DoubleDescent) -> list[int]:
     study = study_at(options.storage, options.name)
     widths = set(options.widths or ())
     if options.widths is None:
-        widths = {*WIDTHS[options.arch], *known_widths(study, options.arch)}
+        # A refinement is of a study that is finished: its widths are those that it has.
+        usual = () if options.refine else WIDTHS[options.arch]
+        widths = {*usual, *known_widths(study, options.arch)}
     if options.refine:
         step = WIDTH_STEPS.get(options.arch, 1)
         widths |= {*new_widths(study, options.arch, options.refine, step=step)}

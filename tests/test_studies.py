@@ -76,6 +76,29 @@ def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_p
     check_page(study / "report" / "index.html", charts=11)
 
 
+def test_a_study_of_widths_is_refined_around_its_thresholds(tmp_path):
+    small = ("--epochs", "80", "--stop-epochs", "20", "--line-images", "3")
+    run("double_descent", *small, "--widths", "2", "12", "48", "--seeds", "2", cwd=tmp_path)
+    study = tmp_path / "runs" / "double_descent"
+    before = weights(study)
+    assert len(before) == 3 * 2 * 2 * 2  # widths, noises, seeds, epochs
+    ended = run("double_descent", *small, "--refine", "1", "--seeds", "3", cwd=tmp_path)
+    found = list(configs(study).values())
+    widths = {c["width"] for c in found}
+    assert {2, 12, 48} < widths
+    assert len(widths) <= 3 + 2  # one new width a noise
+    assert {c["noise"]["share"] if "noise" in c else 0 for c in found} == {0, 0.2}
+    trials = len(widths) * 2 * 3 * 2
+    assert f"{trials} trials, {trials - len(before)} to do" in ended.stderr
+    assert {p: t for p, t in weights(study).items() if p in before} == before
+    assert not list(study.glob("trials/*/training_state*"))
+    kinds = {row["kind"] for row in rows(study, "lines_by_group")}
+    assert kinds == {"test", "train_correct", "train_mislabelled"}
+    groups = {row["group"] for row in rows(study, "fragmentation_by_group")}
+    assert {"mlp@12/no noise", "mlp@12/20 % noise/epoch 20"} < groups
+    check_page(study / "report" / "index.html", charts=6)
+
+
 def test_own_models_are_scored_and_only_changed_ones_again(tmp_path):
     lines = []
     for number, (name, group) in enumerate([("one", "a"), ("two", "a"), ("three", "b")]):
@@ -128,7 +151,7 @@ def test_planes_and_pictures_of_every_kind_grow_without_training(tmp_path):
         table = pq.read_table(path.parent / pictures)
         assert table.schema.metadata[b"resolution"] == b"30"
         assert {"labels", "confidence"} <= set(table.column_names)
-    check_page(study / "report" / "index.html", charts=13)
+    check_page(study / "report" / "index.html", charts=6)
     refused = run_script(
         "sweeps/arch_repro.py", *SMALL, *small, "--adversarial-to", "resnet:0", cwd=tmp_path
     )
