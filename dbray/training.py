@@ -165,7 +165,11 @@ class Training:
         """
         state = unpack(data)
         self.loop.model.load_state_dict(state["model"])
-        self._stateful_optimizer().load_state_dict(state["optimizer"])
+        optimizer = self._stateful_optimizer()
+        optimizer.load_state_dict(state["optimizer"])
+        # SAM shares the groups and the state of the one inside it, which loading has replaced.
+        self.loop.optimizer.param_groups = optimizer.param_groups
+        self.loop.optimizer.state = optimizer.state
         self.loop.scaler.load_state_dict(state["scaler"])
         self.loop.steps = state["steps"]
         self.shuffler.set_state(state["shuffler"])
