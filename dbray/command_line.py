@@ -23,7 +23,8 @@ def run_command(
 ) -> None:
     """Parse the command line, run, and exit: 0 if all is well, 2 after one line on bad input.
 
-    A command that was interrupted exits with 130 and says how to go on.
+    So does storage that fails, whatever the command was doing. A command that was interrupted
+    exits with 130 and says how to go on.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def run_command(
         sys.exit(command(options))
     except UserError as error:
         _fail(str(error))
+    except OSError as error:  # storage that is full, gone or does not answer
+        _fail(last_line(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         sys.exit(130)
@@ -69,6 +72,12 @@ def open_in_browser(location: str) -> None:
     if not path.is_file():
         raise UserError(f"{location}: is not on this machine; fetch it, then open it")
     webbrowser.open(path.resolve().as_uri())
+
+
+def last_line(error: BaseException) -> str:
+    """What an error says; one that came from another process says its traceback first."""
+    *_, line = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"^([A-Za-z_]+\.)*[A-Za-z_]+Error: ", "", line)
 
 
 def _one_line(boxed: str) -> str:

@@ -40,6 +40,7 @@ def ray_session() -> Iterator[None]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_is_no_storage_error)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if "RAY_ADDRESS" in os.environ:
         ray.init(**quiet)
@@ -49,6 +50,11 @@ def ray_session() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _is_no_storage_error(record: logging.LogRecord) -> bool:
+    """Whether Tune may log this: storage that fails gets a line, and needs no traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], OSError))
 
 
 def check_resources(resources: Resources) -> None:

@@ -94,14 +94,14 @@ def run_study(
         with ray_session():
             left_over = _run_work(study, work, dataset, plan, options)
             swept = time.monotonic() - clock
+            for line in left_over:  # said first: without any trial, scoring ends the command
+                console.print(f"not finished: {line}", markup=False)
             if not is_scored(study):  # new pictures alone change no score
                 console.print("scoring", markup=False)
                 score(study)
         if work:
             record_invocation(study, started, time.monotonic() - clock, swept, len(work))
     location = write_report(study, confidence=options.confidence)
-    for line in left_over:
-        console.print(f"not finished: {line}", markup=False)
     if options.sheets:
         print(f"pictures: {write_sheets(study, confidence=options.confidence)}")  # noqa: T201
     print(f"report: {location}")  # noqa: T201

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from dbray.command_line import last_line
 from dbray.config import AnyConfig, CheckpointConfig, group_label
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
@@ -17,6 +18,7 @@ from dbray.plan import Execution, PlanePlan, covers
 from dbray.progress import Progress, TrialProgress
 from dbray.resources import Resources, slots
 from dbray.store import CommittedTrial, Study
+from dbray.store.check import state_folder
 from dbray.training import EpochRecord
 from dbray.trial import extend_trial, run_trials, same_training
 
@@ -81,6 +83,7 @@ def run_sweep(
     )
     needs = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     progress = Progress({str(n): TrialProgress(w.title) for n, w in enumerate(work)}, at_once)
+    state = state_folder(study.folder)
     tuner = tune.Tuner(
         tune.with_resources(trainable, needs),
         param_space={"batch": tune.grid_search(list(range(len(batches))))},
@@ -92,9 +95,8 @@ def run_sweep(
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%dT%H%M%S") + f"-{os.getpid()}",
-            # Tune's own bookkeeping lies beside the study's files and is no part of them.
-            storage_path=f"{study.folder.root}/.tune",
-            storage_filesystem=study.folder.filesystem,
+            storage_path=state.root,
+            storage_filesystem=state.filesystem,
             verbose=0,
             callbacks=[_Watcher(progress)],
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),
@@ -103,7 +105,7 @@ def run_sweep(
     with progress:
         results = tuner.fit()
     lines = [
-        f"{item.title}: {_last_line(result.error)}"
+        f"{item.title}: {last_line(result.error)}"
         for batch, result in zip(batches, results, strict=True)
         if result.error
         for number, item in _numbered(batch)
@@ -111,7 +113,7 @@ def run_sweep(
     ]
     if not lines:
         with contextlib.suppress(OSError):  # a leftover of bookkeeping harms nobody
-            study.folder.filesystem.delete_dir(f"{study.folder.root}/.tune")
+            state.filesystem.delete_dir(state.root)
     return lines
 
 
@@ -225,11 +227,6 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
         last = trial.last_result or {}
         if last.get("state") == "running":
             self.progress.finish(str(last["number"]), "failed", "its process ended")
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def missing_work(study: Study, configs: Sequence[AnyConfig], plan: PlanePlan) -> list[Work]:

@@ -1,7 +1,8 @@
 """The contract of a study on storage: paths, schemas, commit, read."""
 
-from dbray.store.folder import Folder, open_folder
+from dbray.store.folder import Folder
 from dbray.store.identity import create_or_extend
+from dbray.store.location import open_folder
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
 from dbray.store.study import Study, open_study
 

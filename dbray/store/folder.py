@@ -1,19 +1,25 @@
 """A folder on a local disk or an object store, with whole-file writes that appear at once."""
 
+import contextlib
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyarrow import fs
+from pyarrow import NativeFile, fs
 
-from dbray.errors import UserError
+from dbray.errors import StorageError
+from dbray.store.troubles import describe_trouble
 
 PARTIAL = ".partial"  # suffix of a local file that is still being written
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Files below one root; paths are relative to it, with ``/`` between their parts."""
+    """Files below one root; paths are relative to it, with ``/`` between their parts.
+
+    Every method raises ``StorageError``, which names the file, when the storage fails.
+    """
 
     filesystem: fs.FileSystem
     root: str
@@ -26,9 +32,15 @@ class Folder:
         FileNotFoundError
             If there is no such file.
         """
-        with self.filesystem.open_input_stream(self._full(path)) as stream:
+        with self._named(path), self.filesystem.open_input_stream(self._full(path)) as stream:
             data: bytes = stream.read()
         return data
+
+    @contextlib.contextmanager
+    def opened(self, path: str) -> Iterator[NativeFile]:
+        """A file for reading here and there."""
+        with self._named(path), self.filesystem.open_input_file(self._full(path)) as stream:
+            yield stream
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that readers see all of it or nothing.
@@ -37,35 +49,40 @@ class Folder:
         written under another name and then renamed.
         """
         target = self._full(path)
-        if not self.is_local:
-            self._write_stream(target, data)
-            return
-        self.filesystem.create_dir(str(Path(target).parent), recursive=True)
-        partial = f"{target}.{secrets.token_hex(4)}{PARTIAL}"
-        try:
-            self._write_stream(partial, data)
-            self.filesystem.move(partial, target)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        with self._named(path):
+            if not self.is_local:
+                self._write_stream(target, data)
+                return
+            self.filesystem.create_dir(str(Path(target).parent), recursive=True)
+            partial = f"{target}.{secrets.token_hex(4)}{PARTIAL}"
+            try:
+                self._write_stream(partial, data)
+                self.filesystem.move(partial, target)
+            except BaseException:
+                Path(partial).unlink(missing_ok=True)
+                raise
 
     def delete(self, path: str) -> None:
         """Delete a file; nothing happens if it is not there."""
         if self.exists(path):
-            self.filesystem.delete_file(self._full(path))
+            with self._named(path):
+                self.filesystem.delete_file(self._full(path))
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
-        info = self.filesystem.get_file_info(self._full(path))
+        with self._named(path):
+            info = self.filesystem.get_file_info(self._full(path))
         return bool(info.type == fs.FileType.File)
 
     def files(self, below: str = "") -> dict[str, int]:
         """Sizes in bytes of all files below a folder, by path; partial files are left out."""
         top = self._full(below) if below else self.root
         selector = fs.FileSelector(top, recursive=True, allow_not_found=True)
+        with self._named(below):
+            found = self.filesystem.get_file_info(selector)
         return {
             info.path.removeprefix(self.root).lstrip("/"): info.size
-            for info in self.filesystem.get_file_info(selector)
+            for info in found
             if info.type == fs.FileType.File and not info.path.endswith(PARTIAL)
         }
 
@@ -73,6 +90,12 @@ class Folder:
     def is_local(self) -> bool:
         """Whether the folder lies on a file system of this machine."""
         return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    @property
+    def location(self) -> str:
+        """Where it lies, for people: a path, or a URI less its parameters."""
+        kind = self.filesystem.type_name
+        return self.root if self.is_local else f"{'gs' if kind == 'gcs' else kind}://{self.root}"
 
     def below(self, name: str) -> "Folder":
         """The folder of that name inside this one."""
@@ -85,20 +108,13 @@ class Folder:
         with self.filesystem.open_output_stream(full_path) as stream:
             stream.write(data)
 
-
-def open_folder(location: str) -> Folder:
-    """Folder at a local path or at a URI that pyarrow's file systems understand.
-
-    Raises
-    ------
-    UserError
-        If the URI is malformed or its scheme unknown.
-    """
-    if "://" not in location:
-        return Folder(fs.LocalFileSystem(), str(Path(location).expanduser().resolve()))
-    try:
-        filesystem, root = fs.FileSystem.from_uri(location)
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"storage {location.split('?')[0]}: {reason}") from error
-    return Folder(filesystem, root.rstrip("/"))
+    @contextlib.contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        """Storage's failures with the name of the file; a file's absence stays what it is."""
+        try:
+            yield
+        except (FileNotFoundError, StorageError):
+            raise
+        except OSError as error:
+            where = f"{self.location}/{path}".rstrip("/")
+            raise StorageError(describe_trouble(error, where)) from error

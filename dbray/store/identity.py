@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dbray.errors import UserError
+from dbray.store.check import STATE, check_storage
 from dbray.store.study import Study, study_at
 
 IDENTITY = ("dataset", "planes", "pictures", "group_by")  # what a study can never change, less ...
@@ -55,6 +56,7 @@ def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> S
         or cannot be written.
     """
     study = study_at(storage, name)
+    check_storage(study.folder)
     try:
         if study.folder.exists("study.json"):
             grown = _grow(study, described)
@@ -62,15 +64,14 @@ def create_or_extend(storage: str, name: str, described: Mapping[str, Any]) -> S
                 study.write_bytes("study.json", _pretty_json(grown))
             return study
         foreign = sorted(study.folder.files())
-        if foreign and not all(path.startswith(".tune/") for path in foreign):
+        if foreign and not all(path.startswith(f"{STATE}/") for path in foreign):
             raise UserError(
                 f"{study.location}: holds files that are no dbray study ({foreign[0]}, ...); "
                 "choose another --name or --storage"
             )
         study.write_bytes("study.json", _pretty_json(described))
     except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"storage {study.location}: cannot be used: {reason}") from error
+        raise UserError(f"storage {error}") from error
     return study
 
 

@@ -30,8 +30,7 @@ def read_label_maps(
     for name in sorted(trial.files):
         if not name.startswith(role):
             continue
-        path = f"{study.folder.root}/trials/{trial.trial_id}/{name}"
-        with study.folder.filesystem.open_input_file(path) as stream:
+        with study.folder.opened(f"trials/{trial.trial_id}/{name}") as stream:
             file = pq.ParquetFile(stream)
             groups = [g for g in range(file.num_row_groups) if _overlaps(file, g, first, stop)]
             table = file.read_row_groups(groups, columns=["plane_id", "labels"])

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from dbray.config import AnyConfig, canonical_json, config_from_dict, stored_config
 from dbray.errors import UserError
-from dbray.store.folder import Folder, open_folder
+from dbray.store.folder import Folder
+from dbray.store.location import open_folder
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class Study:
     @property
     def location(self) -> str:
         """Where it lies, for people."""
-        return self.folder.root
+        return self.folder.location
 
     @property
     def info(self) -> dict[str, Any]:
