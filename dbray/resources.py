@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def check_resources(resources: Resources) -> None:
     Raises
     ------
     UserError
-        If one trial asks for more than there is. A cluster's machines are asked when it is there.
+        If one trial asks for more than there is. A cluster is waited for.
     """
     if "RAY_ADDRESS" not in os.environ:
         slots(resources, _machine())
@@ -75,6 +76,27 @@ def slots_here(resources: Resources) -> int:
         return slots(resources, _machine())
     except UserError:
         return 1
+
+
+def slots_on_ray(resources: Resources, tasks: int) -> int:
+    """How many of the tasks to hand to Ray at once, in a session.
+
+    A cluster gets all of them: its machines may come only once there are tasks that wait.
+
+    Raises
+    ------
+    UserError
+        If this machine is not a cluster's and one task asks for more than there is.
+    """
+    have = ray.cluster_resources()
+    if "RAY_ADDRESS" not in os.environ:
+        return slots(resources, have)
+    try:
+        slots(resources, have)
+    except UserError:
+        needs = f"{resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} GPUs"
+        print(f"waiting for a machine with {needs} to join the cluster", file=sys.stderr)  # noqa: T201
+    return resources.max_concurrent or tasks
 
 
 def _machine() -> dict[str, float]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from ray import tune
 
 from dbray.command_line import last_line
@@ -16,7 +15,7 @@ from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
 from dbray.plan import Execution, PlanePlan, covers
 from dbray.progress import Progress, TrialProgress
-from dbray.resources import Resources, slots
+from dbray.resources import Resources, slots_on_ray
 from dbray.store import CommittedTrial, Study
 from dbray.store.check import state_folder
 from dbray.training import EpochRecord
@@ -63,9 +62,8 @@ def run_sweep(
     Raises
     ------
     UserError
-        If the machines have not what one trial asks for.
+        If this machine, without a cluster, has not what one trial asks for.
     """
-    at_once = slots(resources, ray.cluster_resources())
     execution = Execution(
         device="cuda" if resources.gpus_per_trial else "cpu",
         threads=resources.cpus_per_trial,
@@ -73,6 +71,7 @@ def run_sweep(
         checkpoint_seconds=resources.checkpoint_seconds,
     )
     batches = batches_of(work, resources.trainings_per_task)
+    at_once = slots_on_ray(resources, len(batches))
     trainable = tune.with_parameters(
         _do_batch,
         batches=batches,

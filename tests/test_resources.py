@@ -1,0 +1,43 @@
+"""How many trials Ray gets at once: what this machine can do, or all that a cluster may grow for."""
+
+import pytest
+import ray
+
+from dbray.errors import UserError
+from dbray.resources import Resources, slots_on_ray
+
+
+@pytest.fixture
+def has(monkeypatch):
+    """Set what Ray says there is, and whether it is a cluster's."""
+
+    def set_resources(cluster, **resources):
+        monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        if cluster:
+            monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+
+    return set_resources
+
+
+def test_one_machine_bounds_the_trials_at_once(has):
+    has(cluster=False, CPU=6.0, GPU=1.0)
+    assert slots_on_ray(Resources(cpus_per_trial=2), 10) == 3
+    assert slots_on_ray(Resources(gpus_per_trial=0.25), 10) == 4
+    has(cluster=False, CPU=6.0)
+    with pytest.raises(UserError, match="0 GPUs"):
+        slots_on_ray(Resources(gpus_per_trial=1.0), 10)
+
+
+def test_a_cluster_without_workers_yet_gets_every_trial(has, capsys):
+    """The autoscaler starts machines for trials that wait; a refusal would leave it idle."""
+    has(cluster=True)
+    assert slots_on_ray(Resources(cpus_per_trial=2, gpus_per_trial=1.0), 27) == 27
+    assert "waiting for a machine with 2 CPUs and 1 GPUs" in capsys.readouterr().err
+
+
+def test_what_a_cluster_has_now_is_no_bound(has, capsys):
+    has(cluster=True, CPU=4.0, GPU=1.0)
+    assert slots_on_ray(Resources(gpus_per_trial=1.0), 27) == 27
+    assert slots_on_ray(Resources(gpus_per_trial=1.0, max_concurrent=8), 27) == 8
+    assert capsys.readouterr().err == ""
