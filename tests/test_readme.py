@@ -11,7 +11,13 @@ from conftest import ROOT, run_script
 from dbray.store import schemas
 
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/differences.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/differences.md",
+    "docs/cluster.md",
+]
 
 
 def test_ci_runs_the_readmes_test_command():

@@ -1,4 +1,4 @@
-"""How many trials Ray gets at once: what this machine can do, or all that a cluster may grow for."""
+"""How many trials Ray gets at once: what fits on this machine, or all that a cluster may get."""
 
 import pytest
 import ray
