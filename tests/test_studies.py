@@ -151,7 +151,7 @@ def test_planes_and_pictures_of_every_kind_grow_without_training(tmp_path):
         table = pq.read_table(path.parent / pictures)
         assert table.schema.metadata[b"resolution"] == b"30"
         assert {"labels", "confidence"} <= set(table.column_names)
-    check_page(study / "report" / "index.html", charts=6)
+    check_page(study / "report" / "index.html", charts=13)
     refused = run_script(
         "sweeps/arch_repro.py", *SMALL, *small, "--adversarial-to", "resnet:0", cwd=tmp_path
     )
