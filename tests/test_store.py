@@ -129,6 +129,23 @@ def test_the_first_commit_stands_and_a_different_second_is_reported(study):
     np.testing.assert_array_equal(read_label_maps(study, trial, 0, 3), labels())
 
 
+@pytest.mark.parametrize("between", ["predictions.parquet", "config.json", "committed.json"])
+def test_of_two_that_commit_at_once_one_stands_whole(study, between):
+    class Slow(type(study.folder)):
+        """Just before it writes a file, the other commits other contents."""
+
+        def write(self, path, data):
+            if path.endswith(between) and not study.is_committed(CONFIG.trial_id):
+                commit(study, predictions(labels(seed=1)))
+            super().write(path, data)
+
+    slow = dataclasses.replace(study, folder=Slow(study.folder.filesystem, study.folder.root))
+    commit(slow)
+    (trial,) = study.committed()
+    assert study.wrong_checksums([trial]) == {}
+    np.testing.assert_array_equal(read_label_maps(study, trial, 0, 3), labels())
+
+
 def test_more_planes_go_to_a_file_of_their_own(study):
     commit(study)
     (trial,) = study.committed()

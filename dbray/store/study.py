@@ -173,8 +173,20 @@ class Study:
             "line_images": line_images,
         }
         self.folder.delete(f"{top}/failed.json")
-        self.folder.write(f"{top}/committed.json", canonical_json(record).encode())
+        committed = canonical_json(record).encode()
+        self.folder.write(f"{top}/committed.json", committed)
+        self._settle(top, committed, files)
         return True
+
+    def _settle(self, top: str, committed: bytes, files: Mapping[str, bytes]) -> None:
+        """Make the files those of the record that stands.
+
+        Another command may have done the same trial at the same time, and written between them.
+        """
+        for name, data in files.items():
+            theirs = self.folder.read(f"{top}/{name}") != data
+            if theirs and self.folder.read(f"{top}/committed.json") == committed:
+                self.folder.write(f"{top}/{name}", data)
 
     def record_failure(self, config: AnyConfig, reason: str) -> None:
         """Keep a trial that cannot give a result, with the reason."""
