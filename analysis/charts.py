@@ -4,6 +4,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.names import display_name
+from analysis.selection import thinned
 from analysis.tables import StudyTables, group_order
 from analysis.theme import FAMILY_SCALE, INK, LINE_COLOURS, MUTED
 
@@ -95,7 +96,7 @@ def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
         )
     )
     each = (
-        alt.Chart(pairs.rename(columns={"group_a": "name_a"}).iloc[:4500])
+        alt.Chart(thinned(pairs).rename(columns={"group_a": "name_a"}))
         .mark_tick(thickness=1.5, size=14, color=MUTED, opacity=0.7)
         .encode(
             x=alt.X("agreement:Q", scale=x_scale),
@@ -179,7 +180,7 @@ def _seeds_chart(
     """One dot a trial, one row a group."""
     order = [display_name(label) for label in group_order(tables.trials, tables.groups)]
     chart: alt.TopLevelMixin = (
-        alt.Chart(frame[["group", "family", "seed", column]])
+        alt.Chart(thinned(frame[["group", "family", "seed", column]]))
         .mark_point(filled=True, size=75, opacity=0.75)
         .encode(
             x=alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False)),

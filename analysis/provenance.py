@@ -9,6 +9,8 @@ from analysis.tables import StudyTables
 from dbray.config import TrialConfig
 from dbray.store import Study
 
+NAMED = 20  # models of a group, failures
+
 
 def provenance_section(tables: StudyTables, study: Study) -> Section:
     """Data, planes, versions, commands and recipes."""
@@ -51,11 +53,12 @@ _RECIPE_COLUMNS = ["group", "parameters", "models", *(n.replace("_", " ") for n 
 
 def _recipes(tables: StudyTables) -> list[list[str]]:
     rows = []
-    for label, trials in tables.trials.groupby("label", sort=False):
+    trials_shown = tables.of_shown_groups().trials
+    for label, trials in trials_shown.groupby("label", sort=False):
         config = tables.configs[trials.trial_id.iloc[0]]
         training = config.training if isinstance(config, TrialConfig) else None
         values = [str(getattr(training, name, "")) for name in _RECIPE]
-        members = ", ".join(trials.seed)
+        members = ", ".join(_first(list(trials.seed)))
         rows.append([display_name(str(label)), f"{trials.parameters.iloc[0]:,}", members, *values])
     return rows
 
@@ -90,4 +93,10 @@ def _failures(tables: StudyTables) -> str:
         f"{display_name(trial.config.name)}, {trial.config.member}: {trial.reason}"
         for trial in tables.failed
     ]
-    return "; ".join([*lines, *tables.damaged.values()]) or "none"
+    return "; ".join(_first([*lines, *tables.damaged.values()])) or "none"
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    """The first of some texts, and how many more there are."""
+    more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
+    return [*texts[:NAMED], *more]

@@ -32,6 +32,7 @@ from analysis.width_curves import is_width_study, width_curves
 from dbray.store import Study
 
 REPORT = "report/index.html"
+SCORES = "the study's scores/*.parquet"
 
 
 def build_report(study: Study, *, confidence: bool = False) -> bytes:
@@ -45,20 +46,21 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
     tables = load_tables(study)
     if is_width_study(tables):
         return _double_descent_page(study, tables, confidence=confidence)
+    shown = tables.of_shown_groups()
     sections = [
-        _regions(tables, confidence=confidence),
-        _agreement(tables),
-        optimizer_section(tables),
+        _regions(shown, confidence=confidence),
+        _agreement(shown),
+        optimizer_section(shown),
         distillation_section(tables),
         _claims(tables),
-        _accuracy(tables),
-        similarity_section(tables),
-        off_manifold_section(tables, confidence=confidence),
-        _training(tables),
+        _accuracy(shown),
+        similarity_section(shown),
+        off_manifold_section(shown, confidence=confidence),
+        _training(shown),
         provenance_section(tables, study),
     ]
     there = [section for section in sections if section]
-    return render_page(tables.info["title"], _lead(tables), there)
+    return render_page(tables.info["title"], [*_lead(tables), *_left_out(tables)], there)
 
 
 def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool) -> bytes:
@@ -115,6 +117,19 @@ def _lead(tables: StudyTables) -> list[str]:
             f"({least.low:.1%} to {least.high:.1%})"
         )
     return [f"{finding}.", explained]
+
+
+def _left_out(tables: StudyTables) -> list[str]:
+    """What a page of many groups does not show."""
+    groups = tables.trials.label.nunique()
+    if len(tables.shown) == groups:
+        return []
+    return [
+        f"The study has {len(tables.trials)} models in {groups} groups. The figures and tables "
+        f"below show {len(tables.shown)} of the groups, evenly spaced from the most to the least "
+        "reproducible; the claims are checked on all of them. The scores of all groups and models "
+        f"are in {SCORES}."
+    ]
 
 
 def _regions(tables: StudyTables, *, confidence: bool) -> Section:

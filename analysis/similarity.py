@@ -43,6 +43,9 @@ def similarity_section(tables: StudyTables) -> Section | None:
         "as the planes do; near 0, that the planes see something else. Its 95 % interval draws "
         "models anew (pairs share models).",
     ]
+    models = len({*pairs.trial_a, *pairs.trial_b})
+    if models < len(tables.trials):
+        prose.append(f"These are the pairs of {models} models: the first ones of each group.")
     correlations = _correlations(pairs)
     figures = [Figure("measures-against-planes", measures_against_planes(pairs))]
     if correlations.value.notna().any():

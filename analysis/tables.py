@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,14 @@ import pyarrow.parquet as pq
 
 from analysis.names import FAMILY_TITLES, display_name, family
 from analysis.pictures import Picture, Plane, gallery_planes, read_pictures
+from analysis.score_tables import read_fragmentation, read_pairs, read_scores
+from analysis.selection import (
+    MAX_ROWS,
+    TRIALS_COMPARED,
+    TRIALS_KEPT,
+    first_of_groups,
+    shown_labels,
+)
 from dbray.config import AnyConfig, TrialConfig, group_label
 from dbray.errors import UserError
 from dbray.store import CommittedTrial, FailedTrial, Study
@@ -17,7 +25,6 @@ from dbray.store.schemas import HISTORY
 
 SCORED_KIND = "test"  # reproducibility is defined on planes through test images
 SEEDS_SHOWN = 3  # an architecture, in the gallery
-MAX_CURVE_ROWS = 4500  # in a figure; Altair refuses more than 5000
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,16 @@ class StudyTables:
         people), ``family``, ``seed`` (what tells it from others of its group) and the metrics.
     configs
         Config of each committed trial, by id.
+    shown
+        Labels of the groups that the page shows: all, unless there are very many.
     groups, pairs
-        ``agreement_by_group`` and ``agreement`` on test planes; pairs with the group of each.
+        ``agreement_by_group`` and ``agreement`` on test planes; pairs with the group of each. Of
+        very many trials, the pairs of the first ones of the groups that are shown.
     groups_by_kind
         ``agreement_by_group`` on all kinds of planes.
     similarity
-        Pairs of trials on the test images, with the group of each and their plane agreement.
+        Pairs of trials on the test images, with the group of each and their plane agreement; of
+        very many trials, pairs of some two hundred.
     distillation
         Students and teachers, as scored.
     fragmentation, fragmentation_by_group
@@ -46,7 +57,7 @@ class StudyTables:
     lines, lines_by_group
         Mean margin and class skips: one row a trial (a group) and kind of images.
     history
-        One row a trial and epoch, thinned to ``MAX_CURVE_ROWS``.
+        One row a trial and epoch, thinned to ``MAX_ROWS``.
     planes
         Planes of the gallery.
     pictures
@@ -58,6 +69,7 @@ class StudyTables:
     configs: dict[str, AnyConfig]
     failed: list[FailedTrial]
     damaged: dict[str, str]
+    shown: list[str]
     groups: pd.DataFrame
     groups_by_kind: pd.DataFrame
     pairs: pd.DataFrame
@@ -76,6 +88,22 @@ class StudyTables:
         """Rows of ``groups`` that are agreement within a group."""
         return self.groups[self.groups.group_a == self.groups.group_b]
 
+    def of_shown_groups(self) -> "StudyTables":
+        """The same with no groups but those that are shown, and the trials of these."""
+        if len(self.shown) == self.trials.label.nunique():
+            return self
+        of_pairs = [
+            frame[frame.group_a.isin(self.shown) & frame.group_b.isin(self.shown)]
+            for frame in (self.groups, self.groups_by_kind)
+        ]
+        return replace(
+            self,
+            trials=self.trials[self.trials.label.isin(self.shown)],
+            fragmentation=self.fragmentation[self.fragmentation.label.isin(self.shown)],
+            groups=of_pairs[0],
+            groups_by_kind=of_pairs[1],
+        )
+
 
 def load_tables(study: Study) -> StudyTables:
     """Read what a report needs.
@@ -90,29 +118,34 @@ def load_tables(study: Study) -> StudyTables:
         raise UserError(f"{study.location}: no finished trial to report on; run the sweep first")
     trials = trials_frame(inventory.committed, info["group_by"])
     planes = gallery_planes(study)
-    shown = set(gallery_trials(trials).trial_id)
-    by_group = named_groups(_scores(study, "agreement_by_group"))
-    pairs = pairs_frame(_scores(study, "agreement"), trials)
+    by_group = named_groups(read_scores(study, "agreement_by_group"))
+    groups = by_group[by_group.kind == SCORED_KIND].reset_index(drop=True)
+    # The curves of a study of widths are made of all its groups.
+    widths = "noise" in info["group_by"]
+    labels = list(trials.label.unique()) if widths else shown_labels(trials, groups)
+    shown = trials[trials.label.isin(labels)]
+    kept = first_of_groups(shown, TRIALS_KEPT)
+    compared = first_of_groups(kept, TRIALS_COMPARED)
+    pairs = pairs_frame(read_pairs(study, "agreement", kept, compared), trials)
     return StudyTables(
         info=info,
         trials=trials,
         configs={trial.trial_id: trial.config for trial in inventory.committed},
         failed=inventory.failed,
         damaged=inventory.damaged,
-        groups=by_group[by_group.kind == SCORED_KIND].reset_index(drop=True),
+        shown=labels,
+        groups=groups,
         groups_by_kind=by_group,
         pairs=pairs,
-        similarity=similarity_frame(_scores(study, "similarity"), pairs),
-        distillation=_scores(study, "distillation"),
-        fragmentation=fragmentation_frame(_scores(study, "fragmentation"), trials),
-        fragmentation_by_group=_scores(study, "fragmentation_by_group"),
-        lines=_scores(study, "lines"),
-        lines_by_group=_scores(study, "lines_by_group"),
-        history=history_frame(_histories(study, inventory.committed), trials),
+        similarity=similarity_frame(read_pairs(study, "similarity", compared, compared), pairs),
+        distillation=read_scores(study, "distillation"),
+        fragmentation=fragmentation_frame(read_fragmentation(study), trials),
+        fragmentation_by_group=read_scores(study, "fragmentation_by_group"),
+        lines=read_scores(study, "lines"),
+        lines_by_group=read_scores(study, "lines_by_group"),
+        history=history_frame(_histories(study, _of(inventory.committed, kept)), kept),
         planes=planes,
-        pictures=read_pictures(
-            study, [t for t in inventory.committed if t.trial_id in shown], planes
-        ),
+        pictures=read_pictures(study, _of(inventory.committed, gallery_trials(shown)), planes),
     )
 
 
@@ -173,18 +206,17 @@ def pairs_frame(agreement: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def fragmentation_frame(fragmentation: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Mean regions a plane for each trial and kind of planes."""
-    by = fragmentation.groupby(["trial_id", "kind"])
-    means = by.agg(components=("components", "mean"), planes=("plane_id", "nunique"))
-    about = trials[["trial_id", "label", "group", "family", "seed"]]
-    return means.reset_index().merge(about, on="trial_id")
+    """Mean regions a plane of each trial and kind of planes, with the trial's group."""
+    return fragmentation.merge(
+        trials[["trial_id", "label", "group", "family", "seed"]], on="trial_id"
+    )
 
 
 def history_frame(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Training curves, with epochs left out evenly where there are too many for a figure."""
     found = history.merge(trials[["trial_id", "label", "group", "family", "seed"]], on="trial_id")
     last = found.groupby("trial_id").epoch.transform("max")
-    step = -(-len(found) // max(MAX_CURVE_ROWS - len(trials), 1))
+    step = -(-len(found) // max(MAX_ROWS - len(trials), 1))
     return found[(found.epoch % step == 0) | (found.epoch == last)].reset_index(drop=True)
 
 
@@ -219,16 +251,10 @@ def _seeds(config: AnyConfig) -> dict[str, int]:
     return {"weights_seed": 0, "data_seed": 0}
 
 
-def _scores(study: Study, name: str) -> pd.DataFrame:
-    try:
-        table = study.read_table(f"scores/{name}.parquet")
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{study.location}/scores/{name}.parquet: not there; finish the study's sweep, "
-            "which scores its trials"
-        ) from error
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+def _of(trials: Sequence[CommittedTrial], frame: pd.DataFrame) -> list[CommittedTrial]:
+    """The trials that a frame has."""
+    ids = set(frame.trial_id)
+    return [trial for trial in trials if trial.trial_id in ids]
 
 
 def _histories(study: Study, trials: Sequence[CommittedTrial]) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Speed as ratios to a peer or a physical limit: ``python -m benchmarks [NAME ...]``.
 
+``python -m benchmarks scale [TRIALS ...]`` is a table of its own: what studies of many trials cost.
+
 Both sides of a ratio run in the same process, taking turns; the best of the repetitions counts,
 as everything that disturbs a run makes it slower. Results go to standard output as a table.
 """
@@ -46,14 +48,19 @@ def best_of(repetitions: int, *calls: Callable[[], object]) -> list[float]:
 
 
 def main() -> None:
-    """Run the named benchmarks, or all of them."""
+    """Run the named benchmarks, or all that are ratios."""
     chosen = sys.argv[1:] or list(NAMES)
+    if chosen[0] == "scale":
+        from benchmarks.scale import main as scale
+
+        _print_machine()
+        scale(chosen[1:])
+        return
     unknown = [name for name in chosen if name not in NAMES]
     if unknown:
-        sys.exit(f"error: benchmark {unknown[0]!r} is unknown; choose from {', '.join(NAMES)}")
-    print(f"{_cpu()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
-    libraries = ("numpy", "torch", "numba", "connected-components-3d", "ray")
-    print(", ".join(f"{name} {version(name)}" for name in libraries), end="\n\n")
+        names = ", ".join((*NAMES, "scale"))
+        sys.exit(f"error: benchmark {unknown[0]!r} is unknown; choose from {names}")
+    _print_machine()
     print("| what | dbray, s | peer, s | peer / dbray | peer | aim |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in chosen:
@@ -63,6 +70,12 @@ def main() -> None:
                 f"| {result.peer} | {result.aim} |",
                 flush=True,
             )
+
+
+def _print_machine() -> None:
+    print(f"{_cpu()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
+    libraries = ("numpy", "torch", "numba", "connected-components-3d", "ray")
+    print(", ".join(f"{name} {version(name)}" for name in libraries), end="\n\n")
 
 
 def _benchmark(name: str) -> Callable[[], list[Result]]:

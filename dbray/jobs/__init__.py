@@ -1,6 +1,5 @@
 """Score jobs in one Ray Data pass: committed predictions in, score tables out."""
 
-import io
 from itertools import islice
 
 import pyarrow.parquet as pq
@@ -60,8 +59,8 @@ def score(study: Study) -> None:
 def _digest(study: Study, table: str) -> str | None:
     """Digest of the inputs that a score table was made of; None if there is no readable table."""
     try:
-        data = study.folder.read(f"scores/{table}.parquet")
-        metadata = pq.read_schema(io.BytesIO(data)).metadata or {}
+        with study.folder.opened(f"scores/{table}.parquet") as stream:
+            metadata = pq.read_schema(stream).metadata or {}
     except (OSError, ValueError):
         return None
     return str(metadata.get(b"inputs", b"").decode())

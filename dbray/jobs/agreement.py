@@ -5,10 +5,9 @@ ranges of planes. Every part reads just the label maps it needs and returns sums
 step holds the label maps of all trials, and how the work is cut does not change one bit.
 """
 
-import io
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import combinations, groupby
@@ -16,18 +15,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dbray.jobs.pairs import Block, PairSums, PairTask, blocks_of, group_pairs, sum_pairs
 from dbray.jobs.scope import Scope
 from dbray.scores.agreement import cohens_kappa, mean_jaccard
 from dbray.scores.intervals import (
+    Float64,
     ReplicateSums,
     pair_weights,
     percentile_interval,
-    trial_weights,
 )
-from dbray.store.schemas import AGREEMENT, AGREEMENT_BY_GROUP, parquet_bytes
+from dbray.store.schemas import AGREEMENT, AGREEMENT_BY_GROUP
 from dbray.store.study import Study
 
 PAIR_POINTS_A_TASK = 2e10  # pairs x planes x points: a second or so; less is not worth a task
@@ -52,17 +50,15 @@ class AgreementJob:
 
     def write(self, results: Iterator[pa.Table]) -> None:
         """Add the parts up."""
-        by_group: list[dict[str, Any]] = []
-        buffer = io.BytesIO()
-        schema = self.scope.stamped(AGREEMENT)
-        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+        new_table, stamped = self.study.new_table, self.scope.stamped
+        with (
+            new_table("scores/agreement.parquet", stamped(AGREEMENT)) as by_pair,
+            new_table("scores/agreement_by_group.parquet", stamped(AGREEMENT_BY_GROUP)) as by_group,
+        ):
             for task, sums in _added_up(self.items, results):
                 pairs, groups = _finish(task, sums, self.scope.kind_of(task.planes))
-                writer.write_table(pairs.cast(writer.schema))
-                by_group += groups
-        self.study.write_bytes("scores/agreement.parquet", buffer.getvalue())
-        groups_table = pa.Table.from_pylist(by_group, schema=self.scope.stamped(AGREEMENT_BY_GROUP))
-        self.study.write_bytes("scores/agreement_by_group.parquet", parquet_bytes(groups_table))
+                by_pair.write_table(pairs.cast(by_pair.schema))
+                by_group.write_table(pa.Table.from_pylist(groups, schema=by_group.schema))
 
 
 def _tasks(scope: Scope, kind_planes: range) -> Iterator[PairTask]:
@@ -114,8 +110,9 @@ def _finish(task: PairTask, sums: PairSums, kind: str) -> tuple[pa.Table, list[d
         },
         schema=AGREEMENT,
     )
+    drawn = task.drawn_trials()
     groups = [
-        _group_row(task, sums, place, points, kappa, jaccard) | {"kind": kind}
+        _group_row(task, sums, place, drawn, points, kappa, jaccard) | {"kind": kind}
         for place in group_pairs(task)
     ]
     return pairs, groups
@@ -125,6 +122,7 @@ def _group_row(
     task: PairTask,
     sums: PairSums,
     place: tuple[tuple[str, str], slice, slice],
+    drawn: Mapping[str, Float64],
     points: int,
     kappa: np.ndarray[Any, np.dtype[np.float64]],
     jaccard: np.ndarray[Any, np.dtype[np.float64]],
@@ -133,9 +131,8 @@ def _group_row(
     within = names[0] == names[1]
     size_a, size_b = rows.stop - rows.start, columns.stop - columns.start
     pairs = size_a * (size_a - 1) // 2 if within else size_a * size_b
-    v_a = trial_weights(task.a.ids[rows])
-    v_b = v_a if within else trial_weights(task.right.ids[columns])
-    replicates = ReplicateSums(sums.replicates[names], pair_weights(v_a, v_b))
+    weights = pair_weights(drawn[names[0]], drawn[names[1]])
+    replicates = ReplicateSums(sums.replicates[names], weights)
     low, high = percentile_interval(replicates, points)
     # Pairs that do not count hold zero in all three matrices.
     return {

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -37,14 +38,14 @@ class Task:
 def tables_in_order(tasks: Sequence[Task]) -> Iterator[pa.Table]:
     """Results of the tasks, in their order, as they are consumed; each is one Ray Data task.
 
-    The tasks go to the object store once, not once a task.
+    The tasks go to the object store once, and to each process once, not once a task.
     """
     if not tasks:
         return
     shared = ray.put(list(tasks))
 
     def run(row: dict[str, Any]) -> dict[str, Any]:
-        task = ray.get(shared)[row["item"]]
+        task = _tasks_of(shared)[row["item"]]
         table = task.job.work(task.item)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -58,3 +59,10 @@ def tables_in_order(tasks: Sequence[Task]) -> Iterator[pa.Table]:
     data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(run)
     for row in data.iter_rows():
         yield pa.ipc.open_stream(row["table"]).read_all()
+
+
+@lru_cache(maxsize=1)
+def _tasks_of(shared: ray.ObjectRef) -> list[Task]:
+    """The tasks as this process has them: unpickling every trial's record takes its time."""
+    tasks: list[Task] = ray.get(shared)
+    return tasks

@@ -1,6 +1,7 @@
 """Score job: committed predictions to ``fragmentation.parquet``, and its means by group."""
 
-import io
+import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +22,10 @@ from dbray.store.records import CommittedTrial
 from dbray.store.schemas import FRAGMENTATION, FRAGMENTATION_BY_GROUP, parquet_bytes
 from dbray.store.study import Study
 
-TRIALS_A_TASK = 16
+TRIALS_A_TASK = 16  # at least
+MOST_TASKS = 256  # each costs some 30 ms, whatever it does
 
-Item = tuple[str, list[CommittedTrial]]
+Item = list[tuple[str, CommittedTrial]]  # with their groups
 
 
 @dataclass(frozen=True)
@@ -35,39 +37,44 @@ class FragmentationJob:
 
     @cached_property
     def items(self) -> list[Item]:
-        """Batches of trials of one group."""
-        return [
-            (group, trials[at : at + TRIALS_A_TASK])
-            for group, trials in self.scope.groups().items()
-            for at in range(0, len(trials), TRIALS_A_TASK)
-        ]
+        """Batches of trials, group after group."""
+        trials = [(group, t) for group, of_group in self.scope.groups().items() for t in of_group]
+        size = max(TRIALS_A_TASK, math.ceil(len(trials) / MOST_TASKS))
+        return [trials[at : at + size] for at in range(0, len(trials), size)]
 
     def work(self, item: Item) -> pa.Table:
         """Counts of a batch."""
         parts = [
             _count_trial(self.study, trial, kind, self.scope.plane_ids(kind))
-            for trial in item[1]
+            for _, trial in item
             for kind in self.scope.planes
         ]
         return pa.concat_tables(parts)
 
     def write(self, results: Iterator[pa.Table]) -> None:
         """Put the batches together; one group's counts are held at a time."""
-        buffer = io.BytesIO()
-        schema = self.scope.stamped(FRAGMENTATION)
         by_group: list[dict[str, Any]] = []
-        batches = zip(self.items, results, strict=True)
         groups = self.scope.groups()
-        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
-            for group, parts in groupby(batches, key=lambda batch: batch[0][0]):
-                counts = pa.concat_tables([table for _, table in parts])
-                writer.write_table(counts.cast(writer.schema))
+        schema = self.scope.stamped(FRAGMENTATION)
+        with self.study.new_table("scores/fragmentation.parquet", schema) as writer:
+            parts = self._parts(results, writer)
+            for group, of_group in groupby(parts, key=operator.itemgetter(0)):
+                counts = pa.concat_tables([table for _, table in of_group])
                 by_group += [
                     self._mean(group, groups[group], kind, counts) for kind in self.scope.planes
                 ]
-        self.study.write_bytes("scores/fragmentation.parquet", buffer.getvalue())
         means = pa.Table.from_pylist(by_group, schema=self.scope.stamped(FRAGMENTATION_BY_GROUP))
         self.study.write_bytes("scores/fragmentation_by_group.parquet", parquet_bytes(means))
+
+    def _parts(
+        self, results: Iterator[pa.Table], writer: pq.ParquetWriter
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """Each trial's group and counts, of batches that are written as they come."""
+        for item, table in zip(self.items, results, strict=True):
+            writer.write_table(table.cast(writer.schema))
+            rows = len(table) // len(item)
+            for number, (group, _) in enumerate(item):
+                yield group, table.slice(number * rows, rows)
 
     def _mean(
         self, group: str, trials: list[CommittedTrial], kind: PlaneKind, counts: pa.Table

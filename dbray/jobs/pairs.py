@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,15 @@ class PairTask:
         """The block of the pairs' second trials."""
         return self.a if self.b is None else self.b
 
+    def drawn_trials(self) -> dict[str, Float64]:
+        """How often the bootstrap draws each of a group's trials, shape (B, S), by group."""
+        blocks = [self.a] if self.b is None else [self.a, self.b]
+        return {
+            group: trial_weights(block.ids[members])
+            for block in blocks
+            for group, members in block.group_slices().items()
+        }
+
 
 @dataclass(frozen=True)
 class PairSums:
@@ -92,8 +102,8 @@ def blocks_of(trials: Sequence[tuple[str, CommittedTrial]], classes: int) -> lis
     limit = min(TRIALS_PER_BLOCK, int((WORKING_BYTES / (8 * classes)) ** 0.5))
     ordered = sorted(trials, key=lambda pair: (pair[0], pair[1].trial_id))
     blocks: list[list[tuple[str, CommittedTrial]]] = []
-    for group in dict.fromkeys(group for group, _ in ordered):
-        members = [pair for pair in ordered if pair[0] == group]
+    for _, of_group in groupby(ordered, key=lambda pair: pair[0]):
+        members = list(of_group)
         if blocks and len(blocks[-1]) + len(members) <= limit:
             blocks[-1].extend(members)
         else:
@@ -114,9 +124,7 @@ def sum_pairs(study: Study, task: PairTask) -> PairSums:
     """Work one part out, a chunk of planes at a time."""
     within = task.b is None
     weights = plane_weights(np.array(task.kind_planes, np.int32))
-    drawn = {g: trial_weights(task.a.ids[s]) for g, s in task.a.group_slices().items()}
-    if not within:
-        drawn |= {g: trial_weights(task.right.ids[s]) for g, s in task.right.group_slices().items()}
+    drawn = task.drawn_trials()
     total: PairSums | None = None
     for chunk in _chunks(task):
         labels_a = _read(study, task.a, chunk)

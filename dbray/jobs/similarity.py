@@ -1,6 +1,5 @@
 """Score job: how alike models answer on test images, pair by pair, to ``similarity.parquet``."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,8 @@ from dbray.store.records import CommittedTrial
 from dbray.store.schemas import SIMILARITY, probabilities_from_table
 from dbray.store.study import Study
 
-TRIALS_PER_BLOCK = 16  # two blocks of at most 16 MiB a trial are held at a time
+TRIALS_PER_BLOCK = 128  # at most: a second or so of work for two blocks
+WORKING_BYTES = 256 * 2**20  # of two blocks' answers, which are held at a time
 FILE = "test_predictions.parquet"
 Block = tuple[CommittedTrial, ...]
 
@@ -53,10 +53,10 @@ class SimilarityJob:
         """Pairs of blocks of trials, a block with itself among them."""
         trials = [trial for _, trial in self.scope.grouped_trials if FILE in trial.files]
         ordered = sorted(trials, key=lambda trial: trial.trial_id)
-        blocks = [
-            tuple(ordered[at : at + TRIALS_PER_BLOCK])
-            for at in range(0, len(ordered), TRIALS_PER_BLOCK)
-        ]
+        if not ordered:
+            return []
+        size = self._trials_per_block(ordered[0])
+        blocks = [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
         return list(combinations_with_replacement(blocks, 2))
 
     def work(self, item: tuple[Block, Block]) -> pa.Table:
@@ -86,12 +86,17 @@ class SimilarityJob:
 
     def write(self, results: Iterator[pa.Table]) -> None:
         """Put the blocks together."""
-        buffer = io.BytesIO()
         schema = self.scope.stamped(SIMILARITY)
-        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+        with self.study.new_table("scores/similarity.parquet", schema) as writer:
             for table in results:
                 writer.write_table(table.cast(schema))
-        self.study.write_bytes("scores/similarity.parquet", buffer.getvalue())
+
+    def _trials_per_block(self, trial: CommittedTrial) -> int:
+        """As many trials with answers like this one's as memory allows."""
+        with self.study.folder.opened(f"trials/{trial.trial_id}/{FILE}") as stream:
+            images: int = pq.ParquetFile(stream).metadata.num_rows
+        fitting = WORKING_BYTES // (2 * 4 * images * self.scope.classes)
+        return max(1, min(TRIALS_PER_BLOCK, fitting))
 
     def _answers(self, block: Block) -> Answers:
         tables = [self.study.read_table(f"trials/{trial.trial_id}/{FILE}") for trial in block]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 REPLICATES = 1000
 BOOTSTRAP_SEED = 20_220_315
 LEVEL = 0.95
-REPLICATES_AT_ONCE = 100  # bounds the working memory: this many times the pairs
+WORKING_SUMS = 2**22  # bounds the working memory: replicates at once times pairs of trials
 
 Float64 = NDArray[np.float64]
 
@@ -74,10 +74,13 @@ def replicate_sums(
     planes = len(agreements)
     flat = agreements.reshape(planes, -1).astype(np.float64)  # (P', pairs)
     total = np.empty(len(weights))
-    for start in range(0, len(weights), REPLICATES_AT_ONCE):
-        part = slice(start, start + REPLICATES_AT_ONCE)
-        sums = (weights[part] @ flat).reshape(-1, *agreements.shape[1:])
-        total[part] = np.einsum("bij,bi,bj->b", sums, v_a[part], v_b[part], optimize=True)
+    step = max(1, WORKING_SUMS // flat.shape[1])
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        sums = (weights[part] @ flat).reshape(-1, *agreements.shape[1:])  # (B', S_a, S_b)
+        # Two products by hand: einsum would plan them anew for each of very many pairs of groups.
+        by_trial = np.matmul(sums, v_b[part, :, None])[:, :, 0]
+        total[part] = (by_trial * v_a[part]).sum(axis=1)
     return ReplicateSums(total, pair_weights(v_a, v_b))
 
 

@@ -2,9 +2,12 @@
 
 import contextlib
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pyarrow import NativeFile, fs
 
@@ -12,6 +15,7 @@ from dbray.errors import StorageError
 from dbray.store.troubles import describe_trouble
 
 PARTIAL = ".partial"  # suffix of a local file that is still being written
+COPIED_AT_ONCE = 2**24  # bytes
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,26 @@ class Folder:
             if not self.is_local:
                 self._write_stream(target, data)
                 return
-            self.filesystem.create_dir(str(Path(target).parent), recursive=True)
-            partial = f"{target}.{secrets.token_hex(4)}{PARTIAL}"
-            try:
+            with self._renamed(target) as partial:
                 self._write_stream(partial, data)
-                self.filesystem.move(partial, target)
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
+
+    @contextlib.contextmanager
+    def new_file(self, path: str) -> Iterator[IO[bytes]]:
+        """A large file to write piece by piece: it grows on a disk of this machine.
+
+        Readers see all of it when the block ends, or nothing if the block raises.
+        """
+        target = self._full(path)
+        with self._named(path):
+            if self.is_local:
+                with self._renamed(target) as partial, Path(partial).open("wb") as sink:
+                    yield sink
+                return
+            with tempfile.TemporaryFile() as grown:
+                yield grown
+                grown.seek(0)
+                with self.filesystem.open_output_stream(target) as stream:
+                    shutil.copyfileobj(grown, stream, COPIED_AT_ONCE)
 
     def delete(self, path: str) -> None:
         """Delete a file; nothing happens if it is not there."""
@@ -103,6 +119,18 @@ class Folder:
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}"
+
+    @contextlib.contextmanager
+    def _renamed(self, target: str) -> Iterator[str]:
+        """Another name to write a local file under, which then gets its own."""
+        self.filesystem.create_dir(str(Path(target).parent), recursive=True)
+        partial = f"{target}.{secrets.token_hex(4)}{PARTIAL}"
+        try:
+            yield partial
+            self.filesystem.move(partial, target)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
 
     def _write_stream(self, full_path: str, data: bytes) -> None:
         with self.filesystem.open_output_stream(full_path) as stream:

@@ -1,10 +1,11 @@
 """A study on storage: its identity, its trials and what has been committed (the run's contract)."""
 
+import contextlib
 import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -105,6 +106,15 @@ class Study:
     def read_table(self, path: str) -> pa.Table:
         """A Parquet file of the study by its path below the study's folder."""
         return pq.read_table(io.BytesIO(self.folder.read(path)))
+
+    @contextlib.contextmanager
+    def new_table(self, path: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+        """A Parquet file to write table by table; readers see all of it or nothing."""
+        with (
+            self.folder.new_file(path) as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd") as writer,
+        ):
+            yield writer
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file of the study; readers see all of it or nothing."""

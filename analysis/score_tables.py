@@ -1,0 +1,90 @@
+"""Score tables as frames; those that grow with the pairs of trials are read piece by piece."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dbray.errors import UserError
+from dbray.store import Study
+
+ROWS_AT_ONCE = 2**17
+
+
+def read_scores(study: Study, name: str) -> pd.DataFrame:
+    """A whole score table.
+
+    Raises
+    ------
+    UserError
+        If it is not there.
+    """
+    return _read(study, name, lambda batch: batch)
+
+
+def read_pairs(study: Study, name: str, kept: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a table of pairs of trials that a page uses.
+
+    Parameters
+    ----------
+    kept
+        Trials, with ``trial_id`` and ``label``, whose pairs within their groups are taken.
+    compared
+        Trials, some of ``kept``, all of whose pairs are taken.
+    """
+    ids = pa.array(kept.trial_id, pa.string())
+    # By a trial's place in ``kept``; the last place is that of all other trials.
+    label = np.append(kept.label.factorize()[0], -1)
+    chosen = np.append(kept.trial_id.isin(compared.trial_id).to_numpy(bool), False)
+
+    def wanted(batch: pa.RecordBatch) -> pa.RecordBatch:
+        a, b = (_places(batch[f"trial_{side}"], ids) for side in "ab")
+        of_one_group = (label[a] == label[b]) & (label[a] >= 0)
+        return batch.filter(pa.array(of_one_group | (chosen[a] & chosen[b])))
+
+    return _read(study, name, wanted)
+
+
+def read_fragmentation(study: Study) -> pd.DataFrame:
+    """Mean ``components`` and number of ``planes`` of each trial on each kind of planes."""
+
+    def sums(batch: pa.RecordBatch) -> pa.RecordBatch:
+        by_trial = pa.table(batch).group_by(["trial_id", "kind"], use_threads=False)
+        found = by_trial.aggregate([("components", "sum"), ("components", "count")])
+        return found.combine_chunks().to_batches()[0]
+
+    parts = _read(study, "fragmentation", sums).groupby(["trial_id", "kind"], sort=False)
+    totals = parts[["components_sum", "components_count"]].sum().reset_index()
+    return totals.assign(
+        components=totals.components_sum / totals.components_count,
+        planes=totals.components_count,
+    ).drop(columns=["components_sum", "components_count"])
+
+
+def _places(column: pa.Array, ids: pa.Array) -> NDArray[np.int32]:
+    """Where each of the column's ids stands among others; -1 for one that does not."""
+    places: NDArray[np.int32] = pc.fill_null(pc.index_in(column, ids), -1).to_numpy()
+    return places
+
+
+def _read(
+    study: Study, name: str, reduce: Callable[[pa.RecordBatch], pa.RecordBatch]
+) -> pd.DataFrame:
+    """What is left of each piece of a score table, put together."""
+    try:
+        with study.folder.opened(f"scores/{name}.parquet") as stream:
+            file = pq.ParquetFile(stream)
+            empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
+            pieces = file.iter_batches(ROWS_AT_ONCE, use_threads=False)
+            batches = [reduce(piece) for piece in pieces] or [reduce(empty)]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{study.location}/scores/{name}.parquet: not there; finish the study's sweep, "
+            "which scores its trials"
+        ) from error
+    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas()
+    return frame

@@ -1,0 +1,54 @@
+"""Peak memory of a command with all the processes that it starts, Ray's among them."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+POLL_SECONDS = 0.2
+
+
+def run_watched(command: Sequence[str]) -> tuple[str, float, int]:
+    """Run a command: what it printed, its seconds, and the peak of its memory in bytes.
+
+    Memory is the proportional set size, summed over the process and its descendants at one time:
+    what they share counts once.
+    """
+    started = time.perf_counter()
+    peak = 0
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(map(_proportional, _family(process.pid))))
+            time.sleep(POLL_SECONDS)
+        seconds = time.perf_counter() - started
+        printed, complaints = process.communicate()
+    if process.returncode:
+        sys.exit(f"error: {' '.join(command)[:200]}\n{complaints[-2000:]}")
+    return printed, seconds, peak
+
+
+def _family(root: int) -> set[int]:
+    """A process and its descendants."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            stat = (path / "stat").read_text()
+            parents[int(path.name)] = int(stat.rpartition(")")[2].split()[1])
+    found, grown = {root}, True
+    while grown:
+        more = {p for p, parent in parents.items() if parent in found} - found
+        grown = bool(more)
+        found |= more
+    return found
+
+
+def _proportional(process: int) -> int:
+    with contextlib.suppress(OSError):  # it has ended
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
