@@ -166,7 +166,7 @@ def curve_layers(
 ) -> list[alt.Chart]:
     """Means as a line with points, their intervals as a band."""
     scale = alt.Scale(zero=False, nice=True)
-    form = ".0%" if measure.percent else ""
+    form = ".0%" if measure.percent else ".3~g"
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=form, minExtent=Y_LABELS))
     base = alt.Chart(rows).encode(x=x, color=colour)
     band = base.mark_area(opacity=0.18).encode(
