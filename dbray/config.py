@@ -40,6 +40,7 @@ class TrainingConfig:
     sam_radius: float = field(default=0.05, metadata=LATER)  # of sam: length of the perturbation
     mixup: float = field(default=0.0, metadata=LATER)  # Beta parameter of MixUp; 0 turns it off
     cutmix: float = field(default=0.0, metadata=LATER)  # likewise of CutMix; both: one a batch
+    workers_per_trial: int = field(default=1, metadata=LATER)  # processes that share every batch
 
 
 @dataclass(frozen=True)

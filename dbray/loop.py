@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dbray.augmentation import Augment, Mix
 from dbray.config import TrainingConfig
 from dbray.objective import Loss, Teacher, label_loss, teacher_loss
+from dbray.team import ALONE, Team
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -27,12 +28,21 @@ class Loop:
     schedule: Callable[[int], float]  # share of the peak learning rate at a step
     scaler: torch.amp.GradScaler
     device: torch.device
+    team: Team = ALONE
     teacher: Teacher | None = None
     steps: int = field(default=0, init=False)  # done so far
 
+    def __post_init__(self) -> None:
+        """Join the team."""
+        self.forward = self.team.parallel(self.model)
+
     def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; the batch's summed loss and number of hits, still on the device."""
+        """One update; summed loss and number of hits of the team's share, still on the device."""
         inputs, targets = self.mix(self.augment(inputs), labels)
+        images = len(labels)
+        inputs, targets, labels = map(self.team.share, (inputs, targets, labels))
+        # Shares differ by one image; their gradients' mean is to be that of the images.
+        weight = self.team.size * len(labels) / images
         if self.device.type == "cuda" and self.config.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         # Set by hand: torch's schedulers complain when the scaler skips a float16 step.
@@ -40,21 +50,22 @@ class Loop:
             group["lr"] = self.config.learning_rate * self.schedule(self.steps)
         with self._precision():
             objective = teacher_loss(self.teacher, inputs) if self.teacher else label_loss(targets)
-        logits, loss = self._gradient(inputs, objective)
-        self._update(inputs, objective)
+        with self.team.own_randomness(self.device, self.steps):
+            logits, loss = self._gradient(inputs, objective, weight)
+            self._update(inputs, objective, weight)
         self.steps += 1
         return loss * len(labels), (logits.argmax(dim=1) == labels).sum()
 
-    def _gradient(self, inputs: Tensor, objective: Loss) -> tuple[Tensor, Tensor]:
+    def _gradient(self, inputs: Tensor, objective: Loss, weight: float) -> tuple[Tensor, Tensor]:
         """Leave the loss's gradient at the present weights; return the logits and the loss."""
         with self._precision():
-            logits = self.model(inputs)
+            logits = self.forward(inputs)
             loss = objective(logits)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss * weight).backward()  # type: ignore[no-untyped-call]
         return logits.detach(), loss.detach()
 
-    def _update(self, inputs: Tensor, objective: Loss) -> None:
+    def _update(self, inputs: Tensor, objective: Loss, weight: float) -> None:
         """Step along the gradient; SAM takes a second one where the first leads it."""
         if self.config.optimizer != "sam":
             self.scaler.step(self.optimizer)
@@ -64,7 +75,7 @@ class Loop:
         sam.first_step()
         # The model is never used at the perturbed weights (NaN, where a gradient overflowed).
         with _running_statistics_kept(self.model):
-            self._gradient(inputs, objective)
+            self._gradient(inputs, objective, weight)
         sam.second_step()
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:

@@ -140,6 +140,9 @@ class TrainingOptions(StudyOptions):
     """arithmetic of the forward pass on a GPU (default: the architecture's recipe, float32)"""
     channels_last: bool | None = None
     """memory layout of images on a GPU that suits convolutions (default: off)"""
+    workers_per_trial: int = 1
+    """processes that train one model together, each on its share of every batch and each with
+    --cpus-per-trial and --gpus-per-trial of its own"""
     trainings_per_task: int = 1
     """trainings that one process does in a row; more than one helps where they take seconds"""
     checkpoint_seconds: float = 300.0
@@ -154,6 +157,11 @@ class TrainingOptions(StudyOptions):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"--{_option(name)} {value}: must be above 0")
+        if self.workers_per_trial > 1 and self.gpus_per_trial not in (0, 1):
+            raise UserError(
+                f"--gpus-per-trial {self.gpus_per_trial:g}: each of {self.workers_per_trial} "
+                "workers trains on one GPU of its own (1) or on the CPU (0)"
+            )
 
 
 MAX_PICTURE = 1000
@@ -172,6 +180,7 @@ _LEAST: dict[str, float] = {
     "max_concurrent": 0,
     "max_failures": 0,
     "line_images": 0,
+    "workers_per_trial": 1,
     "trainings_per_task": 1,
     "checkpoint_seconds": 0,
 }

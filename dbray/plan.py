@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from dbray.anchors import PlaneSource
 from dbray.plane_kinds import plane_ids_of
 from dbray.store import CommittedTrial
+from dbray.team import ALONE, Team
 
 TEST_PREDICTIONS = "test_predictions.parquet"
 
@@ -37,6 +38,7 @@ class Execution:
     threads: int = 1
     deterministic: bool = False
     checkpoint_seconds: float = 300.0  # between two saved states of a training
+    team: Team = ALONE  # the processes that train one model
 
 
 def plane_ids(counts: Mapping[str, int]) -> list[int]:

@@ -27,8 +27,9 @@ QUIET = {
 class Resources:
     """What a trial gets, and how many run at once."""
 
-    cpus_per_trial: int = 1
+    cpus_per_trial: int = 1  # of each worker, where a trial has several
     gpus_per_trial: float = 0.0
+    workers_per_trial: int = 1  # processes that train one model together
     max_concurrent: int = 0  # 0: as many as fit
     max_failures: int = 1  # times that a trial whose process dies is started again
     trainings_per_task: int = 1  # that one process does before it asks for more
@@ -81,7 +82,8 @@ def slots_here(resources: Resources) -> int:
 def slots_on_ray(resources: Resources, tasks: int) -> int:
     """How many of the tasks to hand to Ray at once, in a session.
 
-    A cluster gets all of them: its machines may come only once there are tasks that wait.
+    A cluster gets all of them: its machines may come only once there are tasks that wait. But of
+    teams it gets as many as fit now, as each of them has a process that waits for its team.
 
     Raises
     ------
@@ -92,11 +94,11 @@ def slots_on_ray(resources: Resources, tasks: int) -> int:
     if "RAY_ADDRESS" not in os.environ:
         return slots(resources, have)
     try:
-        slots(resources, have)
+        fitting = slots(resources, have)
     except UserError:
-        needs = f"{resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} GPUs"
-        print(f"waiting for a machine with {needs} to join the cluster", file=sys.stderr)  # noqa: T201
-    return resources.max_concurrent or tasks
+        fitting = 1
+        print(f"waiting for machines with {_asked(resources)} to join the cluster", file=sys.stderr)  # noqa: T201
+    return resources.max_concurrent or (tasks if resources.workers_per_trial == 1 else fitting)
 
 
 def _machine() -> dict[str, float]:
@@ -104,14 +106,30 @@ def _machine() -> dict[str, float]:
 
 
 def slots(resources: Resources, have: Mapping[str, float]) -> int:
-    """How many trials fit at once on machines that have so much."""
-    fits = [int(have.get("CPU", 0) // resources.cpus_per_trial)]
+    """How many trials fit at once on machines that have so much.
+
+    Raises
+    ------
+    UserError
+        If not one does.
+    """
+    workers = resources.workers_per_trial
+    fits = [int(have.get("CPU", 0) // (workers * resources.cpus_per_trial))]
     if resources.gpus_per_trial:
-        fits.append(int(have.get("GPU", 0) / resources.gpus_per_trial + 1e-9))
+        fits.append(int(have.get("GPU", 0) / (workers * resources.gpus_per_trial) + 1e-9))
     if min(fits) < 1:
+        teams = ", --workers-per-trial" if workers > 1 else ""
         raise UserError(
-            f"a trial asks for {resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} "
-            f"GPUs, and there are {have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs; "
-            "lower --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {_asked(resources)}, and there are {have.get('CPU', 0):g} CPUs and "
+            f"{have.get('GPU', 0):g} GPUs; lower --cpus-per-trial{teams} or --gpus-per-trial"
         )
     return min(min(fits), resources.max_concurrent or min(fits))
+
+
+def _asked(resources: Resources) -> str:
+    """What one trial takes."""
+    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial
+    if resources.workers_per_trial == 1:
+        return f"{cpus} CPUs and {gpus:g} GPUs"
+    n = resources.workers_per_trial
+    return f"{n} workers x {cpus} = {n * cpus} CPUs and {n} x {gpus:g} = {n * gpus:g} GPUs"

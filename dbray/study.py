@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from dbray.architectures import build_model
 from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
 from dbray.datasets import Dataset, load_dataset
+from dbray.errors import UserError
 from dbray.estimate import describe, study_costs
 from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, TrainingOptions
@@ -32,7 +33,10 @@ from dbray.study_planes import (
     plane_plan,
     write_planes,
 )
-from dbray.sweep import Work, missing_work, run_sweep
+from dbray.sweep import missing_work, run_sweep
+from dbray.tasks import Work
+from dbray.team import smallest_share
+from dbray.training import steps_per_epoch
 
 
 def run_study(
@@ -78,6 +82,7 @@ def run_study(
     check_resources(resources)
     check_planes(dataset, asked.counts, asked.source)  # refuse before anything is written
     _check_architectures(configs, dataset)
+    _check_teams(configs, dataset)
     if options.adversarial_to:
         attacked = find_trial(study_at(options.storage, options.name), options.adversarial_to)
         ask_for_adversarial(described, attacked.trial_id, options.planes)
@@ -118,9 +123,14 @@ def _run_work(
     left_over: list[str] = []
     for stage in _stages(work):
         ready = _with_teachers(study, stage, left_over)
-        if ready:
+        for workers in sorted({item.workers for item in ready}):
             left_over += run_sweep(
-                study, ready, dataset, plan, _resources(options), deterministic=deterministic
+                study,
+                [item for item in ready if item.workers == workers],
+                dataset,
+                plan,
+                replace(_resources(options), workers_per_trial=workers),
+                deterministic=deterministic,
             )
     return left_over
 
@@ -167,6 +177,21 @@ def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None
             size=size,
             seed=0,
         )
+
+
+def _check_teams(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
+    """Refuse batches that are too small for those who share them; batch norm needs two images."""
+    images = len(dataset.train_labels)
+    for config in configs:
+        if isinstance(config, TrialConfig) and config.training.workers_per_trial > 1:
+            steps = steps_per_epoch(images, config.training.batch_size)
+            size = config.training.workers_per_trial
+            if smallest_share(images, steps, size) < 2:
+                raise UserError(
+                    f"--workers-per-trial {size}: {images} images in {steps} steps an epoch are "
+                    f"{images // steps} a step, {images / steps / size:.2g} a worker, where 2 are "
+                    "needed; lower it, or raise --batch-size"
+                )
 
 
 def _stages(work: Sequence[Work]) -> list[list[Work]]:

@@ -21,6 +21,7 @@ from dbray.label_noise import noisy_labels
 from dbray.loop import Loop
 from dbray.objective import Teacher
 from dbray.optimization import ScaledStep, make_optimizer, make_schedule
+from dbray.team import ALONE, Team
 from dbray.tensor_tree import pack, unpack
 
 LONGEST_HISTORY = 200  # records of a training of more epochs are spread evenly over them
@@ -55,6 +56,8 @@ class Training:
         Which training labels are wrong; without it they are as the data set has them.
     teacher
         If there is one, its outputs are learned and the labels serve for the accuracies only.
+    team
+        The processes that train this model, each of which makes an equal training.
     deterministic
         Use deterministic kernels only. On one CPU, with one number of threads, equal seeds give
         bit-equal weights without it, too.
@@ -83,6 +86,7 @@ class Training:
         noise: NoiseConfig | None = None,
         teacher: Teacher | None = None,
         deterministic: bool = False,
+        team: Team = ALONE,
     ) -> None:
         labels = noisy_labels(dataset.train_labels, dataset.classes, noise)
         self.inputs, self.labels = on_device(dataset, dataset.train_images, labels, device)
@@ -90,7 +94,7 @@ class Training:
         order, augmentation, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
         self.shuffler = torch.Generator().manual_seed(order)
         self.augmenter = torch.Generator(device).manual_seed(augmentation)
-        self.loop = _make_loop(model, dataset, config, len(labels), self.augmenter, device)
+        self.loop = _make_loop(model, dataset, config, len(labels), self.augmenter, device, team)
         self.loop.teacher = teacher
         self.deterministic = deterministic
         self.epoch = 0
@@ -223,6 +227,7 @@ def _make_loop(
     images: int,
     augmenter: torch.Generator,
     device: torch.device,
+    team: Team,
 ) -> Loop:
     if device.type == "cuda" and config.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -234,14 +239,14 @@ def _make_loop(
         generator=augmenter,
     )
     optimizer = make_optimizer(model.parameters(), config)
-    schedule = make_schedule(config, config.epochs * _steps_per_epoch(images, config.batch_size))
+    schedule = make_schedule(config, config.epochs * steps_per_epoch(images, config.batch_size))
     scaled = device.type == "cuda" and config.precision == "float16"
     scaler = torch.amp.GradScaler(device.type, enabled=scaled)
     if config.optimizer == "sam":
         sam: Any = optimizer
         sam.base_optimizer = ScaledStep(sam.base_optimizer, scaler)
     mix = make_mix(config.mixup, config.cutmix, dataset.classes)
-    return Loop(model, config, augment, mix, optimizer, schedule, scaler, device)
+    return Loop(model, config, augment, mix, optimizer, schedule, scaler, device, team)
 
 
 def _train_epoch(
@@ -255,6 +260,7 @@ def _train_epoch(
         loss, right = loop.step(inputs[batch], labels[batch])
         total_loss += loss
         hits += right
+    total_loss, hits = loop.team.total(total_loss), loop.team.total(hits)
     return float(total_loss) / len(labels), int(hits) / len(labels)
 
 
@@ -263,10 +269,10 @@ def _batches(
 ) -> tuple[Tensor, ...]:
     """Shuffled positions, all of them; batches differ by at most one image in size."""
     order = torch.randperm(images, generator=shuffler).to(device)  # one copy an epoch
-    return order.tensor_split(_steps_per_epoch(images, batch_size))
+    return order.tensor_split(steps_per_epoch(images, batch_size))
 
 
-def _steps_per_epoch(images: int, batch_size: int) -> int:
+def steps_per_epoch(images: int, batch_size: int) -> int:
     """Number of batches, the same in every epoch.
 
     Batch norm needs two images, so that three images in batches of two are one batch of three.

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -160,7 +161,8 @@ def _train(
     def after_epoch(record: EpochRecord) -> None:
         nonlocal last
         unfinished = record.epoch < ordered[-1].last_epoch
-        if unfinished and time.monotonic() - last >= execution.checkpoint_seconds:
+        due = unfinished and time.monotonic() - last >= execution.checkpoint_seconds
+        if due and execution.team.leads:
             study.write_bytes(saved, training.state())
             last = time.monotonic()
         if on_epoch:
@@ -179,8 +181,10 @@ def _train(
         before = training.seconds
         files = {"history.parquet": history_bytes(training.history)}
         model = training.loop.model
-        yield config, _commit(study, config, model, metrics, files, dataset, plan, device)
-    study.folder.delete(saved)
+        commit = partial(_commit, study, config, model, metrics, files, dataset, plan, device)
+        yield config, execution.team.by_leader(commit)
+    if execution.team.leads:
+        study.folder.delete(saved)
 
 
 def _begin(study: Study, config: TrialConfig, dataset: Dataset, execution: Execution) -> Training:
@@ -198,6 +202,7 @@ def _begin(study: Study, config: TrialConfig, dataset: Dataset, execution: Execu
         noise=config.noise,
         teacher=teacher,
         deterministic=execution.deterministic,
+        team=execution.team,
     )
 
 

@@ -33,7 +33,7 @@ def test_a_cluster_without_workers_yet_gets_every_trial(has, capsys):
     """The autoscaler starts machines for trials that wait; a refusal would leave it idle."""
     has(cluster=True)
     assert slots_on_ray(Resources(cpus_per_trial=2, gpus_per_trial=1.0), 27) == 27
-    assert "waiting for a machine with 2 CPUs and 1 GPUs" in capsys.readouterr().err
+    assert "waiting for machines with 2 CPUs and 1 GPUs" in capsys.readouterr().err
 
 
 def test_what_a_cluster_has_now_is_no_bound(has, capsys):
@@ -41,3 +41,18 @@ def test_what_a_cluster_has_now_is_no_bound(has, capsys):
     assert slots_on_ray(Resources(gpus_per_trial=1.0), 27) == 27
     assert slots_on_ray(Resources(gpus_per_trial=1.0, max_concurrent=8), 27) == 8
     assert capsys.readouterr().err == ""
+
+
+def test_teams_get_as_many_places_as_fit_whole(has, capsys):
+    """Each team has a process that waits for it: a cluster's head cannot have one a trial."""
+    has(cluster=False, CPU=11.0)
+    assert slots_on_ray(Resources(cpus_per_trial=2, workers_per_trial=2), 10) == 2
+    has(cluster=False, CPU=3.0)
+    with pytest.raises(UserError, match="2 workers x 2 = 4 CPUs .* there are 3 CPUs"):
+        slots_on_ray(Resources(cpus_per_trial=2, workers_per_trial=2), 10)
+    has(cluster=True, CPU=12.0, GPU=6.0)
+    teams = Resources(gpus_per_trial=1.0, workers_per_trial=4)
+    assert slots_on_ray(teams, 27) == 1
+    has(cluster=True)
+    assert slots_on_ray(teams, 27) == 1
+    assert "4 x 1 = 4 GPUs" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from dbray.config import DistillationConfig, NoiseConfig, TrainingConfig, TrialC
 from dbray.objective import Teacher
 from dbray.plan import Execution, PlanePlan
 from dbray.store import create_or_extend
-from dbray.sweep import Work, batches_of
+from dbray.tasks import Work, batches_of
 from dbray.tensor_tree import pack, unpack
 from dbray.training import LONGEST_HISTORY, Training
 from dbray.trial import SAVED_STATE, extend_trial, run_trials

@@ -1,0 +1,153 @@
+"""What one task of the sweep does: some trainings, each with the trials that it gives."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ray import tune
+
+from dbray.config import AnyConfig, CheckpointConfig
+from dbray.datasets import Dataset
+from dbray.errors import TrialFailedError
+from dbray.plan import Execution, PlanePlan
+from dbray.resources import Resources
+from dbray.store import CommittedTrial, Folder, Study
+from dbray.train_together import train_together
+from dbray.training import EpochRecord
+from dbray.trial import extend_trial, run_trials, same_training
+
+REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver
+REPORT_SHARE = 0.05  # of a training's time at most; a team's reports take seconds each
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing that the sweep has to do: train a trial, or label more planes with it."""
+
+    config: AnyConfig
+    group: str  # that its trial belongs to
+    committed: CommittedTrial | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the trial for people."""
+        more = ", more planes" if self.committed else ""
+        return f"{self.group}, {self.config.member}{more}"
+
+    @property
+    def workers(self) -> int:
+        """Processes that it takes: only training is shared."""
+        if self.committed or isinstance(self.config, CheckpointConfig):
+            return 1
+        return self.config.training.workers_per_trial
+
+
+Numbered = tuple[int, Work]  # with its place in the sweep's work
+Unit = list[Numbered]  # the trials of one training
+Batch = list[Unit]
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every task of one sweep is told."""
+
+    study: Study
+    dataset: Dataset
+    plan: PlanePlan
+    execution: Execution
+    resources: Resources
+    state: Folder  # where Ray keeps what it needs of a sweep
+
+
+def batches_of(work: Sequence[Work], trainings: int) -> list[Batch]:
+    """Work in batches of so many trainings; trials that one training gives stay together."""
+    by_training: dict[AnyConfig, Unit] = {}
+    for number, item in enumerate(work):
+        by_training.setdefault(same_training(item.config), []).append((number, item))
+    units = list(by_training.values())
+    return [units[at : at + trainings] for at in range(0, len(units), trainings)]
+
+
+def numbered(batch: Batch) -> Iterator[Numbered]:
+    """Everything in a batch."""
+    for unit in batch:
+        yield from unit
+
+
+def do_batch(parameters: dict[str, Any], *, batches: list[Batch], task: Task) -> None:
+    """Body of a Tune trial."""
+    for unit in batches[parameters["batch"]]:
+        waiting = _without_training(unit, task)
+        if waiting and task.resources.workers_per_trial > 1:
+            body = partial(_train, waiting, task)
+            train_together(body, task.execution, task.resources, task.state)
+        elif waiting:
+            _train(waiting, task, task.execution, tune.report)
+
+
+def _without_training(unit: Unit, task: Task) -> dict[AnyConfig, int]:
+    """Do all of a unit that needs no training; the rest, with its numbers.
+
+    It asks the store first, as Tune may start a unit a second time.
+    """
+    waiting: dict[AnyConfig, int] = {}
+    for number, item in unit:
+        if item.committed:
+            tune.report(_state(number, item.config, "running"))
+            extend_trial(task.study, item.committed, task.dataset, task.plan, task.execution)
+            tune.report(_state(number, item.config, "done"))
+        elif task.study.is_committed(item.config.trial_id):
+            tune.report(_state(number, item.config, "done"))
+        else:
+            waiting[item.config] = number
+            tune.report(_state(number, item.config, "running", epoch=0))
+    return waiting
+
+
+def _train(waiting: dict[AnyConfig, int], task: Task, execution: Execution, report: Report) -> None:
+    """Trials of one training. All processes of a team come here, and report equally often."""
+    study, team = task.study, execution.team
+    waiting = dict(waiting)
+    due = time.monotonic() + REPORT_EVERY
+
+    def on_epoch(record: EpochRecord) -> None:
+        nonlocal due
+        if team.by_leader(lambda: time.monotonic() >= due):
+            started = time.monotonic()
+            for config, number in waiting.items():
+                report(_state(number, config, "running", record.epoch, record.test_accuracy))
+            now = time.monotonic()
+            due = now + max(REPORT_EVERY, (now - started) / REPORT_SHARE)
+
+    trials = run_trials(study, [*waiting], task.dataset, task.plan, execution, on_epoch)
+    try:
+        for config, metrics in trials:
+            accuracy = metrics["test_accuracy"]
+            report(_state(waiting.pop(config), config, "done", accuracy=accuracy))
+    except TrialFailedError as error:
+        for config, number in waiting.items():
+            team.by_leader(partial(study.record_failure, config, str(error)))
+            report(_state(number, config, "failed", reason=str(error)))
+
+
+def _state(
+    number: int,
+    config: AnyConfig,
+    state: str,
+    epoch: int | None = None,
+    accuracy: float | None = None,
+    reason: str = "",
+) -> dict[str, Any]:
+    """A report about one item of the work."""
+    epochs = 0 if isinstance(config, CheckpointConfig) else config.last_epoch
+    return {
+        "number": number,
+        "state": state,
+        "epoch": epochs if epoch is None else epoch,
+        "epochs": epochs,
+        "test_accuracy": accuracy,
+        "reason": reason,
+    }

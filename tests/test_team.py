@@ -1,0 +1,180 @@
+"""Several processes that train one model: the same as one, in the end."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from torch import distributed, multiprocessing
+
+from dbray.architectures import build_model
+from dbray.config import TrainingConfig
+from dbray.datasets import load_dataset
+from dbray.errors import TrialFailedError
+from dbray.store import open_study
+from dbray.team import ALONE, Team
+from dbray.training import Training
+
+PLAIN = TrainingConfig(
+    epochs=2, batch_size=100, learning_rate=0.02, schedule="cosine", crop_padding=1
+)
+RECIPES = {
+    "sgd": PLAIN,
+    "uneven shares": replace(PLAIN, batch_size=127),
+    "sam": replace(PLAIN, optimizer="sam"),
+    "mixtures": replace(PLAIN, optimizer="adam", learning_rate=1e-3, mixup=0.5, cutmix=0.5),
+}
+
+
+def trained(config, team):
+    """History and weights of a network without batch norm or dropout."""
+    digits = load_dataset("digits")
+    model = build_model("mlp", input_shape=digits.input_shape, classes=10, seed=0)
+    training = Training(model, digits, config, data_seed=3, device=torch.device("cpu"), team=team)
+    training.run(1)
+    state = training.state()
+    training.restore(state)  # as if it had been taken up by another process
+    training.run(config.epochs)
+    losses = [(record.train_loss, record.train_accuracy) for record in training.history]
+    return losses, {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def act(rank, folder, name):
+    """One process of a team of two."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    found = ACTS[name](Team(rank, 2))
+    torch.save(found, f"{folder}/{rank}")
+    distributed.destroy_process_group()
+
+
+def train_all(team):
+    return {name: trained(config, team) for name, config in RECIPES.items()}
+
+
+def fail(team):
+    def failing():
+        assert team.leads
+        raise TrialFailedError("the outputs are not finite")
+
+    assert team.by_leader(lambda: team.rank) == 0
+    try:
+        team.by_leader(failing)
+    except TrialFailedError as error:
+        return str(error)
+
+
+def draw(team):
+    torch.manual_seed(1)
+    own = []
+    for step in (0, 1, 1):
+        with team.own_randomness(torch.device("cpu"), step):
+            own.append(torch.rand(3).tolist())
+    return own, torch.rand(3).tolist()
+
+
+def draw_plainly():
+    torch.manual_seed(1)
+    return torch.rand(3).tolist()
+
+
+ACTS = {"train": train_all, "fail": fail, "draw": draw}
+
+
+def by_two(name, folder):
+    """What the two processes found."""
+    multiprocessing.spawn(act, (str(folder), name), nprocs=2)
+    return [torch.load(folder / str(rank), weights_only=True) for rank in range(2)]
+
+
+def test_two_processes_train_what_one_trains(tmp_path):
+    found = by_two("train", tmp_path)
+    for name, config in RECIPES.items():
+        (history, weights), (same_history, same_weights) = (each[name] for each in found)
+        assert history == same_history
+        for key, value in weights.items():
+            assert torch.equal(value, same_weights[key]), f"{name}: {key}"
+        alone, expected = trained(config, ALONE)
+        for (loss, accuracy), (loss_alone, accuracy_alone) in zip(history, alone, strict=True):
+            assert loss == pytest.approx(loss_alone, rel=1e-4)
+            assert accuracy == pytest.approx(accuracy_alone, abs=2e-3)
+        for key, value in weights.items():
+            torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
+
+
+def test_a_failure_of_the_leader_is_everyones(tmp_path):
+    assert by_two("fail", tmp_path) == ["the outputs are not finite"] * 2
+
+
+def test_dropout_differs_between_processes_and_their_generators_stay_together(tmp_path):
+    (own, after), (other, same) = by_two("draw", tmp_path)
+    assert own[0] != other[0]
+    assert own[0] != own[1] == own[2]
+    assert after == same == draw_plainly()
+
+
+SMALL = (
+    *("--arch", "mlp", "--seeds", "2", "--epochs", "60", "--planes", "4", "--resolution", "12"),
+    *("--picture-planes", "0", "--picture-resolution", "20", "--checkpoint-seconds", "0"),
+)
+
+
+def command(storage, *more):
+    script = str(ROOT / "sweeps" / "arch_repro.py")
+    return [sys.executable, script, *SMALL, "--storage", str(storage), *more]
+
+
+def workers():
+    """Processes that train in a team."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"RayTrainWorker" in path.read_bytes():
+                yield int(path.parent.name)
+        except OSError:
+            continue
+
+
+def test_a_study_by_teams_outlives_the_death_of_a_worker(tmp_path):
+    """Two cores and two trials of two workers each: one team after the other."""
+    asked = command(tmp_path, "--workers-per-trial", "2")
+    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as driver:
+        saved = tmp_path / "arch_repro" / "trials"
+        until = time.monotonic() + 120
+        while not list(saved.glob("*/training_state*")):
+            assert driver.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        subprocess.run(["kill", "-9", str(next(workers()))], check=True)
+        _, said = driver.communicate(timeout=280)
+    assert driver.returncode == 0, said
+    committed = open_study(str(tmp_path), "arch_repro").committed()
+    assert len(committed) == 2
+    for trial in committed:
+        assert trial.config.training.workers_per_trial == 2
+        assert trial.metrics["test_accuracy"] > 0.9
+    assert not list(saved.glob("*/training_state*"))
+    assert list(workers()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (("--workers-per-trial", "99"), "99 workers x 1 = 99 CPUs"),
+        (("--workers-per-trial", "2", "--gpus-per-trial", "0.5"), "one GPU of its own"),
+        (("--workers-per-trial", "2", "--batch-size", "2"), "1 a worker, where 2 are needed"),
+    ],
+)
+def test_what_no_team_can_do_is_refused_at_once(tmp_path, more, line):
+    ended = subprocess.run(
+        command(tmp_path, *more), capture_output=True, text=True, check=False, timeout=100
+    )
+    assert ended.returncode == 2
+    assert line in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.iterdir())
