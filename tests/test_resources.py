@@ -48,7 +48,7 @@ def test_teams_get_as_many_places_as_fit_whole(has, capsys):
     has(cluster=False, CPU=11.0)
     assert slots_on_ray(Resources(cpus_per_trial=2, workers_per_trial=2), 10) == 2
     has(cluster=False, CPU=3.0)
-    with pytest.raises(UserError, match="2 workers x 2 = 4 CPUs .* there are 3 CPUs"):
+    with pytest.raises(UserError, match=r"2 workers x 2 = 4 CPUs .* there are 3 CPUs"):
         slots_on_ray(Resources(cpus_per_trial=2, workers_per_trial=2), 10)
     has(cluster=True, CPU=12.0, GPU=6.0)
     teams = Resources(gpus_per_trial=1.0, workers_per_trial=4)
