@@ -42,7 +42,8 @@ def ray_session() -> Iterator[None]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_is_no_storage_error)
+    for name in ("ray.tune.execution.tune_controller", "ray.tune.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # trials that fail get lines of dbray
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if "RAY_ADDRESS" in os.environ:
         ray.init(**quiet)
@@ -52,11 +53,6 @@ def ray_session() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _is_no_storage_error(record: logging.LogRecord) -> bool:
-    """Whether Tune may log this: storage that fails gets a line, and needs no traceback."""
-    return not (record.exc_info and isinstance(record.exc_info[1], OSError))
 
 
 def check_resources(resources: Resources) -> None:

@@ -1,0 +1,130 @@
+"""A study on three Ray nodes that share nothing but object storage, one of which is lost."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from object_stores import environment, free_port, moto
+
+from dbray.jobs import TABLES
+from dbray.store import open_study
+
+SCRIPT = str(ROOT / "sweeps" / "arch_repro.py")
+SMALL = (
+    *("--arch", "mlp", "fcnet", "--seeds", "3", "--epochs", "10", "--planes", "4"),
+    *("--resolution", "12", "--picture-planes", "0", "--picture-resolution", "20"),
+)
+
+
+class Node:
+    """A machine of a cluster: a raylet with what it has started, in a folder of its own."""
+
+    def __init__(self, home: Path, env: dict[str, str], *options: str) -> None:
+        home.mkdir()
+        self.home = home
+        self.process = subprocess.Popen(
+            ["ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options],
+            cwd=home,
+            env=env | {"HOME": str(home), "TMPDIR": str(home), "DBRAY_TEST_NODE": str(home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def processes(self, named: str = "") -> list[int]:
+        """Ids of its processes with that in their command line."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended, or is another user's
+                mine = f"DBRAY_TEST_NODE={self.home}\0".encode() in (path / "environ").read_bytes()
+                if mine and named.encode() in (path / "cmdline").read_bytes():
+                    found.append(int(path.name))
+        return found
+
+    def kill(self) -> None:
+        """Take all of it away at once, as a lost machine is."""
+        for process in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
+
+
+def run(storage, env):
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, *SMALL, "--storage", str(storage)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+
+
+def scores(storage):
+    study = open_study(str(storage), "arch_repro")
+    return {name: study.folder.read(f"scores/{name}.parquet") for name in TABLES}
+
+
+@pytest.fixture
+def nodes(tmp_path, monkeypatch):
+    """Three nodes of a cluster and the environment of its drivers; S3 is the storage."""
+    with moto() as url, contextlib.ExitStack() as until_the_end:
+        env = os.environ | environment(url)
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+        address = f"127.0.0.1:{free_port()}"
+        port = address.partition(":")[2]
+        # Not below tmp_path: a socket's path has to be short.
+        scratch = tempfile.mkdtemp(prefix="dbray-")
+        until_the_end.callback(shutil.rmtree, scratch, ignore_errors=True)
+        local = ("--node-ip-address=127.0.0.1", f"--temp-dir={scratch}")
+        head = Node(tmp_path / "head", env, "--head", f"--port={port}", *local)
+        until_the_end.callback(head.kill)
+        env["RAY_ADDRESS"] = address
+        ready = ["ray", "status", "--address", address]
+        until = time.monotonic() + 60
+        while subprocess.run(ready, capture_output=True, check=False).returncode:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        workers = []
+        for name in ("one", "two"):
+            workers.append(Node(tmp_path / name, env, f"--address={address}"))
+            until_the_end.callback(workers[-1].kill)
+        yield [head, *workers], env
+
+
+def test_a_study_on_three_nodes_outlives_one_of_them(nodes, tmp_path):
+    machines, env = nodes
+    used = set()
+    lost = None
+    with run("s3://studies/nodes", env) as driver:
+        study = None
+        while driver.poll() is None and not (lost and len(used) > 1):
+            training = [node for node in machines if node.processes("ray::ImplicitFunc")]
+            used |= {node.home.name for node in training}
+            if study is None:
+                with contextlib.suppress(Exception):
+                    study = open_study("s3://studies/nodes", "arch_repro")
+            busy = [node for node in training if node is not machines[0]]
+            if busy and study and study.committed():
+                lost = busy[0]
+                lost.kill()
+            time.sleep(0.1)
+        _, said = driver.communicate(timeout=250)
+    assert driver.returncode == 0, said
+    assert lost, said
+    assert len(used) > 1
+    assert len(open_study("s3://studies/nodes", "arch_repro").committed()) == 6
+    with run(tmp_path / "here", {k: v for k, v in env.items() if k != "RAY_ADDRESS"}) as alone:
+        _, said = alone.communicate(timeout=250)
+    assert alone.returncode == 0, said
+    assert scores("s3://studies/nodes") == scores(tmp_path / "here")
+    for node in machines:  # no result lies on a machine
+        assert not list(node.home.rglob("*.parquet"))
