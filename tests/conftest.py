@@ -23,7 +23,7 @@ def digits() -> Dataset:
 
 
 def run_script(
-    *arguments: str, cwd: Path, timeout: float = 300
+    *arguments: str, cwd: Path, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run a Python script of the project with its arguments, away from the project's folder."""
     script, *rest = arguments

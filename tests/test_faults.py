@@ -34,7 +34,7 @@ def start(storage, **variables):
 def run(storage, **variables):
     """Return code of the command and what it said."""
     command = start(storage, **variables)
-    _, said = command.communicate(timeout=170)
+    _, said = command.communicate(timeout=400)
     return command.returncode, said
 
 
@@ -84,7 +84,7 @@ def test_processes_that_die_while_they_write_cost_no_result(undisturbed, storage
 def test_two_drivers_at_once_make_one_study(undisturbed, tmp_path):
     drivers = [start(tmp_path) for _ in range(2)]
     for driver in drivers:
-        _, said = driver.communicate(timeout=170)
+        _, said = driver.communicate(timeout=400)
         assert driver.returncode == 0, said
     assert scores(tmp_path) == scores(undisturbed)
     code, said = run(tmp_path)

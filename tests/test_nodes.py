@@ -117,13 +117,13 @@ def test_a_study_on_three_nodes_outlives_one_of_them(nodes, tmp_path):
                 lost = busy[0]
                 lost.kill()
             time.sleep(0.1)
-        _, said = driver.communicate(timeout=250)
+        _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     assert lost, said
     assert len(used) > 1
     assert len(open_study("s3://studies/nodes", "arch_repro").committed()) == 6
     with run(tmp_path / "here", {k: v for k, v in env.items() if k != "RAY_ADDRESS"}) as alone:
-        _, said = alone.communicate(timeout=250)
+        _, said = alone.communicate(timeout=500)
     assert alone.returncode == 0, said
     assert scores("s3://studies/nodes") == scores(tmp_path / "here")
     for node in machines:  # no result lies on a machine

@@ -64,7 +64,7 @@ def run(script, *arguments, cwd, env=None):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=400,
         check=False,
         env=os.environ | {"COLUMNS": "200"} | (env or {}),
     )

@@ -141,7 +141,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     time.sleep(25)
     os.kill(driver.pid, signal.SIGINT)
     try:
-        _, said = driver.communicate(timeout=60)
+        _, said = driver.communicate(timeout=120)
     finally:
         driver.kill()
     assert driver.returncode == 130

@@ -151,7 +151,7 @@ def test_a_study_by_teams_outlives_the_death_of_a_worker(tmp_path):
             assert time.monotonic() < until
             time.sleep(0.02)
         subprocess.run(["kill", "-9", str(next(workers()))], check=True)
-        _, said = driver.communicate(timeout=280)
+        _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     committed = open_study(str(tmp_path), "arch_repro").committed()
     assert len(committed) == 2
@@ -172,7 +172,7 @@ def test_a_study_by_teams_outlives_the_death_of_a_worker(tmp_path):
 )
 def test_what_no_team_can_do_is_refused_at_once(tmp_path, more, line):
     ended = subprocess.run(
-        command(tmp_path, *more), capture_output=True, text=True, check=False, timeout=100
+        command(tmp_path, *more), capture_output=True, text=True, check=False, timeout=200
     )
     assert ended.returncode == 2
     assert line in ended.stderr
