@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import ray
 import torch
+from ray._private import ray_constants
 
 from dbray.errors import UserError
 
@@ -21,6 +22,8 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+
+ON_A_NETWORK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # where it is 0, all ports are of the loopback
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ def ray_session() -> Iterator[None]:
     if "RAY_ADDRESS" in os.environ:
         ray.init(**quiet)
     else:
+        # Whoever reaches a port of Ray can run code; nobody but this machine has to.
+        os.environ.setdefault(ON_A_NETWORK, "0")
+        ray_constants.ENABLE_RAY_CLUSTER = os.environ[ON_A_NETWORK] != "0"
         ray.init(address="local", include_dashboard=False, **quiet)
     try:
         yield

@@ -23,7 +23,7 @@ from dbray.plan import PlanePlan
 from dbray.provenance import library_versions, record_invocation
 from dbray.resources import Resources, check_resources, ray_session, slots_here
 from dbray.store import Study, create_or_extend
-from dbray.store.study import study_at
+from dbray.store.opening import study_at
 from dbray.study_planes import (
     adversarial_planes,
     ask_for_adversarial,

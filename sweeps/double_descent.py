@@ -119,7 +119,7 @@ def main(options: DoubleDescent) -> int:
 def all_widths(options: DoubleDescent) -> list[int]:
     """Widths that are asked for or known, and those that a refinement adds."""
     from dbray.refinement import known_widths, new_widths
-    from dbray.store.study import study_at
+    from dbray.store.opening import study_at
 
     study = study_at(options.storage, options.name)
     widths = set(options.widths or ())

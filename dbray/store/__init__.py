@@ -3,8 +3,9 @@
 from dbray.store.folder import Folder
 from dbray.store.identity import create_or_extend
 from dbray.store.location import open_folder
+from dbray.store.opening import open_study
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
-from dbray.store.study import Study, open_study
+from dbray.store.study import Study
 
 __all__ = [
     "CommittedTrial",

@@ -6,7 +6,8 @@ from typing import Any
 
 from dbray.errors import UserError
 from dbray.store.check import STATE, check_storage
-from dbray.store.study import Study, study_at
+from dbray.store.opening import study_at
+from dbray.store.study import Study
 
 IDENTITY = ("dataset", "planes", "pictures", "group_by")  # what a study can never change, less ...
 

@@ -16,13 +16,12 @@ import pyarrow.parquet as pq
 from dbray.config import AnyConfig, canonical_json, config_from_dict, stored_config
 from dbray.errors import UserError
 from dbray.store.folder import Folder
-from dbray.store.location import open_folder
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
 
 T = TypeVar("T")
 Result = TypeVar("Result")
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FILE_NAME = re.compile(r"[a-z][a-z0-9_-]*\.(parquet|safetensors)")  # of a trial; never a path
 REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
 
 
@@ -60,7 +59,12 @@ class Study:
         ids = sorted({path.split("/")[1] for path in sizes})
         done = [i for i in ids if f"trials/{i}/committed.json" in sizes]
         failures = [i for i in ids if f"trials/{i}/failed.json" in sizes and i not in done]
-        found = Inventory(failed=self._each(self._read_failed, failures))
+        found = Inventory()
+        for trial_id, failed in zip(failures, self._each(self._read_failed, failures), strict=True):
+            if isinstance(failed, FailedTrial):
+                found.failed.append(failed)
+            else:
+                found.damaged[trial_id] = failed
         for trial_id, outcome in zip(done, self._each(self._read_committed, done), strict=True):
             problem = outcome if isinstance(outcome, str) else _wrong_size(outcome, sizes)
             if isinstance(outcome, CommittedTrial) and problem is None:
@@ -221,11 +225,15 @@ class Study:
         top = f"trials/{trial_id}"
         try:
             record = self._read_json(f"{top}/committed.json")
+            config = self._read_config(trial_id)
+            names = record["files"]
+            if not all(FILE_NAME.fullmatch(name) for name in names):
+                return f"{top}/committed.json names a file that is none of a trial's"
             return CommittedTrial(
                 trial_id=trial_id,
-                config=config_from_dict(self._read_json(f"{top}/config.json")),
+                config=config,
                 metrics=record["metrics"],
-                files={n: FileRecord(**r) for n, r in record["files"].items()},
+                files={n: FileRecord(**r) for n, r in names.items()},
                 planes=record["planes"],
                 pictures=tuple(record["pictures"]),
                 picture_resolution=record.get("picture_resolution", 0),
@@ -236,44 +244,26 @@ class Study:
         except (ValueError, KeyError, TypeError):
             return f"{top}/committed.json or config.json is not what a trial commits"
 
-    def _read_failed(self, trial_id: str) -> FailedTrial:
+    def _read_failed(self, trial_id: str) -> FailedTrial | str:
+        """The trial, or what is wrong with its two JSON files."""
         top = f"trials/{trial_id}"
-        reason = self._read_json(f"{top}/failed.json")["reason"]
-        config = config_from_dict(self._read_json(f"{top}/config.json"))
+        try:
+            reason = self._read_json(f"{top}/failed.json")["reason"]
+            config = self._read_config(trial_id)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return f"{top}/failed.json or config.json is not what a trial writes"
         return FailedTrial(trial_id, config, str(reason))
+
+    def _read_config(self, trial_id: str) -> AnyConfig:
+        """A trial's config; ValueError if it is that of another trial."""
+        config = config_from_dict(self._read_json(f"trials/{trial_id}/config.json"))
+        if config.trial_id != trial_id:
+            raise ValueError
+        return config
 
     def _checksum_differs(self, trial_id: str, name: str, record: FileRecord) -> bool:
         data = self.folder.read(f"trials/{trial_id}/{name}")
         return hashlib.sha256(data).hexdigest() != record.sha256
-
-
-def study_at(storage: str, name: str) -> Study:
-    """The study of that name, which need not exist yet.
-
-    Raises
-    ------
-    UserError
-        If the name cannot be a folder's name, or the storage location makes no sense.
-    """
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"study name {name!r}: use letters, digits, '.', '_' and '-', at most 100 of them"
-        )
-    return Study(open_folder(storage).below(name), name)
-
-
-def open_study(storage: str, name: str) -> Study:
-    """An existing study.
-
-    Raises
-    ------
-    UserError
-        If there is no study of that name.
-    """
-    study = study_at(storage, name)
-    if not study.folder.exists("study.json"):
-        raise UserError(f"{study.location}: no study here (no study.json); check --storage, --name")
-    return study
 
 
 def _wrong_size(trial: CommittedTrial, sizes: Mapping[str, int]) -> str | None:

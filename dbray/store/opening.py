@@ -1,0 +1,38 @@
+"""Studies by their storage location and name."""
+
+import re
+
+from dbray.errors import UserError
+from dbray.store.location import open_folder
+from dbray.store.study import Study
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def study_at(storage: str, name: str) -> Study:
+    """The study of that name, which need not exist yet.
+
+    Raises
+    ------
+    UserError
+        If the name cannot be a folder's name, or the storage location makes no sense.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"study name {name!r}: use letters, digits, '.', '_' and '-', at most 100 of them"
+        )
+    return Study(open_folder(storage).below(name), name)
+
+
+def open_study(storage: str, name: str) -> Study:
+    """An existing study.
+
+    Raises
+    ------
+    UserError
+        If there is no study of that name.
+    """
+    study = study_at(storage, name)
+    if not study.folder.exists("study.json"):
+        raise UserError(f"{study.location}: no study here (no study.json); check --storage, --name")
+    return study
