@@ -51,14 +51,31 @@ def ray_session() -> Iterator[None]:
     if "RAY_ADDRESS" in os.environ:
         ray.init(**quiet)
     else:
-        # Whoever reaches a port of Ray can run code; nobody but this machine has to.
-        os.environ.setdefault(ON_A_NETWORK, "0")
-        ray_constants.ENABLE_RAY_CLUSTER = os.environ[ON_A_NETWORK] != "0"
-        ray.init(address="local", include_dashboard=False, **quiet)
+        with _loopback_alone():
+            ray.init(address="local", include_dashboard=False, **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _loopback_alone() -> Iterator[None]:
+    """Let a Ray that starts now listen to this machine only, unless it was told otherwise.
+
+    Whoever reaches Ray's ports can run code. Ray reads the variable when it is imported, and the
+    processes that it starts read it again.
+    """
+    if ON_A_NETWORK in os.environ:
+        yield
+        return
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[ON_A_NETWORK], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        del os.environ[ON_A_NETWORK]
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def check_resources(resources: Resources) -> None:

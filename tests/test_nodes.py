@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -17,9 +18,10 @@ from object_stores import environment, free_port, moto
 from dbray.jobs import TABLES
 from dbray.store import open_study
 
+RAY = Path(sys.executable).with_name("ray")
 SCRIPT = str(ROOT / "sweeps" / "arch_repro.py")
 SMALL = (
-    *("--arch", "mlp", "fcnet", "--seeds", "3", "--epochs", "10", "--planes", "4"),
+    *("--arch", "mlp", "fcnet", "--seeds", "3", "--epochs", "200", "--planes", "4"),
     *("--resolution", "12", "--picture-planes", "0", "--picture-resolution", "20"),
 )
 
@@ -30,14 +32,23 @@ class Node:
     def __init__(self, home: Path, env: dict[str, str], *options: str) -> None:
         home.mkdir()
         self.home = home
-        self.process = subprocess.Popen(
-            ["ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options],
-            cwd=home,
-            env=env | {"HOME": str(home), "TMPDIR": str(home), "DBRAY_TEST_NODE": str(home)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self.log = home / "ray.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [str(RAY), "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options],
+                cwd=home,
+                env=env | {name: str(home) for name in ("HOME", "TMPDIR", "DBRAY_TEST_NODE")},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Until it is a part of its cluster."""
+        until = time.monotonic() + 90
+        while "Ray runtime started" not in self.log.read_text():
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.2)
 
     def processes(self, named: str = "") -> list[int]:
         """Ids of its processes with that in their command line."""
@@ -76,7 +87,12 @@ def scores(storage):
 def nodes(tmp_path, monkeypatch):
     """Three nodes of a cluster and the environment of its drivers; S3 is the storage."""
     with moto() as url, contextlib.ExitStack() as until_the_end:
-        env = os.environ | environment(url)
+        token = {
+            "PYTHONUNBUFFERED": "1",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        }
+        env = os.environ | environment(url) | token
         for name, value in environment(url).items():
             monkeypatch.setenv(name, value)
         address = f"127.0.0.1:{free_port()}"
@@ -87,40 +103,31 @@ def nodes(tmp_path, monkeypatch):
         local = ("--node-ip-address=127.0.0.1", f"--temp-dir={scratch}")
         head = Node(tmp_path / "head", env, "--head", f"--port={port}", *local)
         until_the_end.callback(head.kill)
-        env["RAY_ADDRESS"] = address
-        ready = ["ray", "status", "--address", address]
-        until = time.monotonic() + 60
-        while subprocess.run(ready, capture_output=True, check=False).returncode:
-            assert time.monotonic() < until
-            time.sleep(0.5)
+        head.wait()
         workers = []
-        for name in ("one", "two"):
+        for name in ("one", "two"):  # one after the other: they find free ports by themselves
             workers.append(Node(tmp_path / name, env, f"--address={address}"))
             until_the_end.callback(workers[-1].kill)
+            workers[-1].wait()
+        env["RAY_ADDRESS"] = address
         yield [head, *workers], env
 
 
 def test_a_study_on_three_nodes_outlives_one_of_them(nodes, tmp_path):
     machines, env = nodes
-    used = set()
-    lost = None
+    used, lost = set(), None
     with run("s3://studies/nodes", env) as driver:
-        study = None
-        while driver.poll() is None and not (lost and len(used) > 1):
+        while driver.poll() is None and not lost:
             training = [node for node in machines if node.processes("ray::ImplicitFunc")]
             used |= {node.home.name for node in training}
-            if study is None:
-                with contextlib.suppress(Exception):
-                    study = open_study("s3://studies/nodes", "arch_repro")
             busy = [node for node in training if node is not machines[0]]
-            if busy and study and study.committed():
+            if len(used) > 1 and busy:
                 lost = busy[0]
                 lost.kill()
             time.sleep(0.1)
         _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     assert lost, said
-    assert len(used) > 1
     assert len(open_study("s3://studies/nodes", "arch_repro").committed()) == 6
     with run(tmp_path / "here", {k: v for k, v in env.items() if k != "RAY_ADDRESS"}) as alone:
         _, said = alone.communicate(timeout=500)

@@ -1,9 +1,9 @@
 """Kill a study at random moments until it ends, again and again, and compare its scores.
 
-``python tests/faults/endure.py [ROUNDS] [directory|s3]``: in every round a fresh small study, of
-which the driver or a trial's process is killed (``kill -9``) after up to ``LONGEST`` seconds, until a
-command ends by itself. Its tables must be those of a study that nobody has disturbed, to the byte.
-Prints a line a round; the exit status is 1 if one differs.
+``python tests/faults/endure.py [ROUNDS] [directory|s3]``: every round is a fresh small study, whose
+driver or a trial's process is killed (``kill -9``) after up to ``LONGEST`` seconds, until a command
+ends by itself. Its tables must be those of a study that nobody has disturbed, to the byte. Prints a
+line a round; the exit status is 1 if one differs.
 """
 
 import contextlib
