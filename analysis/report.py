@@ -161,19 +161,17 @@ def _regions(tables: StudyTables, *, confidence: bool) -> Section:
 def _agreement(tables: StudyTables) -> Section:
     if not len(tables.groups):
         return Section("Agreement", ["There are no two models to compare."])
-    return Section(
-        "Agreement",
-        [
-            "Agreement is the share of points that two models give the same class. Its 95 % "
-            "interval comes from a bootstrap that draws slices and seeds anew, together. Few "
-            "seeds make wide intervals: three seeds are three pairs."
-        ],
-        [
-            Figure("agreement-within", within_agreement(tables)),
-            Figure("agreement-matrix", agreement_matrix(tables)),
-        ],
-        [_measures(tables)],
-    )
+    prose = [
+        "Agreement is the share of points that two models give the same class. Its 95 % "
+        "interval comes from a bootstrap that draws slices and seeds anew, together. Few "
+        "seeds make wide intervals: three seeds are three pairs."
+    ]
+    figures = [Figure("agreement-within", within_agreement(tables))]
+    if tables.info["planes"].get("pairs") == "groups":
+        prose.append("Models of one group were compared (--pairs groups), none of different ones.")
+    else:
+        figures.append(Figure("agreement-matrix", agreement_matrix(tables)))
+    return Section("Agreement", prose, figures, [_measures(tables)])
 
 
 def _measures(tables: StudyTables) -> Table:

@@ -9,10 +9,12 @@ last step, which is the whole command of a finished study, run a second time.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +153,12 @@ def _report(study: Study, _: int) -> None:
     write_report(study)
 
 
-def _job(kind: Callable[..., Job]) -> Callable[[Study], Job]:
-    return lambda study: kind(study, scope_of(study, study.committed()))
+def _job(kind: Callable[..., Job], *, within_groups: bool = False) -> Callable[[Study], Job]:
+    def make(study: Study) -> Job:
+        scope = scope_of(study, study.committed())
+        return kind(study, replace(scope, within_groups=within_groups))
+
+    return make
 
 
 STEPS: dict[str, tuple[Step, str]] = {
@@ -160,12 +166,20 @@ STEPS: dict[str, tuple[Step, str]] = {
     "list": (_list, ""),
     "check the files": (_check, ""),
     "fragmentation": (_score(_job(FragmentationJob)), "scores/fragmentation.parquet"),
+    "agreement within groups": (
+        _score(_job(AgreementJob, within_groups=True)),
+        "scores/agreement.parquet",
+    ),
     "agreement": (_score(_job(AgreementJob)), "scores/agreement.parquet"),
+    "similarity within groups": (
+        _score(_job(SimilarityJob, within_groups=True)),
+        "scores/similarity.parquet",
+    ),
     "similarity": (_score(_job(SimilarityJob)), "scores/similarity.parquet"),
     "lines, distillation": (_score(_job(LinesJob), _job(DistillationJob)), ""),
     "report": (_report, "report/index.html"),
 }
-ON_RAY = ("fragmentation", "agreement", "similarity", "lines, distillation")
+NOT_ON_RAY = ("commit", "list", "check the files", "report")
 
 
 def _run_step() -> None:
@@ -177,10 +191,7 @@ def _run_step() -> None:
     asked = parser.parse_args()
     study = open_study(asked.storage, NAME)
     run, made = STEPS[asked.step]
-    if asked.step in ON_RAY:
-        with ray_session():
-            seconds = _timed(run, study, asked.trials)
-    else:
+    with contextlib.nullcontext() if asked.step in NOT_ON_RAY else ray_session():
         seconds = _timed(run, study, asked.trials)
     print(seconds, len(study.folder.read(made)) if made else 0)
 

@@ -32,6 +32,9 @@ class StudyOptions:
     plane_kinds: tuple[DrawnKind, ...] = ("test", "train")
     """kinds of planes: through test or training images, off the data (uniform, shuffled, mixed) or
     around one image (gaussian, rotated)"""
+    pairs: Literal["all", "groups"] | None = None
+    """models that are compared: all pairs (the default of a new study), or those of one group, for
+    studies of so many models that their pairs are too many; can change later"""
     adversarial_to: str | None = None
     """add planes through an image and two perturbations of it against a finished trial of this
     study, given by its id or as ARCHITECTURE:SEED"""

@@ -37,6 +37,7 @@ def describe_planes(options: StudyOptions) -> dict[str, Any]:
             "chosen": options.chosen_images,
             "noise": None,
             "line_images": options.line_images,
+            "pairs": options.pairs,
         },
         "pictures": {
             "resolution": options.picture_resolution,

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,34 @@ def test_groups_are_means_of_their_pairs(local_ray, study):
         for measure in ("agreement", "kappa", "jaccard"):
             assert getattr(row, measure) == pytest.approx(found[measure].mean(), abs=1e-12)
         assert 0 <= row.low <= row.agreement <= row.high <= 1
+
+
+@pytest.mark.parametrize("cut", [2, 1000])
+def test_pairs_within_groups_are_the_same_as_among_all(local_ray, study, monkeypatch, cut):
+    jobs.score(study)
+    name = {trial.trial_id: trial.config.architecture for trial in study.committed()}
+    tables = ("agreement", "agreement_by_group", "similarity")
+    before = {table: study.read_table(f"scores/{table}.parquet").to_pylist() for table in tables}
+    planes = DESCRIBED["planes"] | {"pairs": "groups"}
+    create_or_extend(str(Path(study.location).parent), "study", DESCRIBED | {"planes": planes})
+    assert not jobs.is_scored(study)
+    monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", cut)
+    monkeypatch.setattr(pairs, "TRIALS_PER_BLOCK", cut)
+    jobs.score(study)
+    for table, rows in before.items():
+        a, b = list(rows[0])[:2]
+        inside = [row for row in rows if name.get(row[a], row[a]) == name.get(row[b], row[b])]
+        found = study.read_table(f"scores/{table}.parquet").to_pylist()
+        assert 0 < len(found) < len(rows)
+        assert sorted(map(str, found)) == sorted(map(str, inside))
+    # A later command that says nothing about pairs changes nothing; one that wants all gets them.
+    create_or_extend(str(Path(study.location).parent), "study", DESCRIBED)
+    assert jobs.is_scored(study)
+    planes["pairs"] = "all"
+    create_or_extend(str(Path(study.location).parent), "study", DESCRIBED | {"planes": planes})
+    jobs.score(study)
+    found = study.read_table("scores/similarity.parquet").to_pylist()
+    assert sorted(map(str, found)) == sorted(map(str, before["similarity"]))
 
 
 def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatch):

@@ -64,7 +64,8 @@ class AgreementJob:
 def _tasks(scope: Scope, kind_planes: range) -> Iterator[PairTask]:
     blocks = blocks_of(scope.grouped_trials, scope.classes)
     sides: list[tuple[Block, Block | None]] = [(block, None) for block in blocks]
-    sides += list(combinations(blocks, 2))
+    if not scope.within_groups:  # no group is in two blocks
+        sides += list(combinations(blocks, 2))
     for a, b in sides:
         pairs = len(a.trials) * (len(a.trials) / 2 if b is None else len(b.trials))
         work = pairs * len(kind_planes) * scope.points
@@ -72,7 +73,8 @@ def _tasks(scope: Scope, kind_planes: range) -> Iterator[PairTask]:
         step = math.ceil(len(kind_planes) / parts)
         for start in range(kind_planes.start, kind_planes.stop, step):
             planes = range(start, min(start + step, kind_planes.stop))
-            yield PairTask(a, b, kind_planes, planes, scope.classes, scope.points)
+            about = (scope.classes, scope.points, scope.within_groups)
+            yield PairTask(a, b, kind_planes, planes, *about)
 
 
 def _added_up(
@@ -90,6 +92,10 @@ def _finish(task: PairTask, sums: PairSums, kind: str) -> tuple[pa.Table, list[d
     shape = sums.agreements.shape
     rows, columns = np.triu_indices(shape[0], 1) if task.b is None else np.indices(shape)
     rows, columns = rows.ravel(), columns.ravel()
+    if task.within_groups:
+        groups_a, groups_b = np.array(task.a.groups), np.array(task.right.groups)
+        same = groups_a[rows] == groups_b[columns]
+        rows, columns = rows[same], columns[same]
     agreements = sums.agreements[rows, columns]
     points = len(task.kind_planes) * task.points
     histograms = sums.histogram_a[rows], sums.histogram_b[columns]

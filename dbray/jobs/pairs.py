@@ -48,6 +48,7 @@ class PairTask:
     planes: range  # ids of this part's planes
     classes: int
     points: int  # N of a plane
+    within_groups: bool = False  # whether pairs across groups are left out
 
     @property
     def right(self) -> Block:
@@ -115,8 +116,11 @@ def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice]
     """Pairs of groups that the task's two blocks hold, with their trials' places."""
     for group_a, rows in task.a.group_slices().items():
         for group_b, columns in task.right.group_slices().items():
-            has_pairs = group_a != group_b or rows.stop - rows.start > 1
-            if has_pairs and (task.b is not None or group_a <= group_b):
+            if group_a == group_b:
+                counts = rows.stop - rows.start > 1
+            else:
+                counts = not task.within_groups and (task.b is not None or group_a < group_b)
+            if counts:
                 yield (group_a, group_b), rows, columns
 
 

@@ -22,6 +22,7 @@ class Scope:
     classes: int  # C
     points: int  # N of a plane
     line_images: int = 0  # of each kind, whose lines all trials have walked
+    within_groups: bool = False  # whether only the pairs of one group's trials are compared
 
     @property
     def digest(self) -> str:
@@ -32,7 +33,8 @@ class Scope:
             for name, record in trial.files.items()
             if name.startswith(("predictions", "test_predictions", "lines"))
         )
-        return hashlib.sha256(repr((inputs, sorted(self.planes.items()))).encode()).hexdigest()
+        asked = [*sorted(self.planes.items()), *(["within groups"] if self.within_groups else [])]
+        return hashlib.sha256(repr((inputs, asked)).encode()).hexdigest()
 
     def groups(self) -> dict[str, list[CommittedTrial]]:
         """Trials of each group, by id; the groups in their names' order."""
@@ -76,4 +78,5 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
         classes=len(info["dataset"]["class_names"]),
         points=info["planes"]["resolution"] ** 2,
         line_images=min(trial.line_images for trial in trials),
+        within_groups=info["planes"].get("pairs") == "groups",
     )

@@ -51,13 +51,24 @@ class SimilarityJob:
     @cached_property
     def items(self) -> list[tuple[Block, Block]]:
         """Pairs of blocks of trials, a block with itself among them."""
-        trials = [trial for _, trial in self.scope.grouped_trials if FILE in trial.files]
-        ordered = sorted(trials, key=lambda trial: trial.trial_id)
+        within = self.scope.within_groups
+        ordered = sorted(
+            (pair for pair in self.scope.grouped_trials if FILE in pair[1].files),
+            key=lambda pair: (pair[0] if within else "", pair[1].trial_id),
+        )
         if not ordered:
             return []
-        size = self._trials_per_block(ordered[0])
-        blocks = [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
-        return list(combinations_with_replacement(blocks, 2))
+        size = self._trials_per_block(ordered[0][1])
+        starts = range(0, len(ordered), size)
+        blocks = [tuple(trial for _, trial in ordered[at : at + size]) for at in starts]
+        return [
+            (a, b)
+            for a, b in combinations_with_replacement(blocks, 2)
+            # Two blocks, ordered by group, share one only if it goes from one's end to the other.
+            if not within
+            or a is b
+            or self._group_of[a[-1].trial_id] == self._group_of[b[0].trial_id]
+        ]
 
     def work(self, item: tuple[Block, Block]) -> pa.Table:
         """One row a pair of distinct trials, the smaller id first."""
@@ -67,6 +78,10 @@ class SimilarityJob:
         shape = len(block_a), len(block_b)
         rows, columns = np.triu_indices(shape[0], 1) if a is b else np.indices(shape)
         rows, columns = rows.ravel(), columns.ravel()
+        if self.scope.within_groups:
+            groups = [np.array([self._group_of[t.trial_id] for t in block]) for block in item]
+            same = groups[0][rows] == groups[1][columns]
+            rows, columns = rows[same], columns[same]
         expected = expected_agreement(a.accuracy[:, None], b.accuracy, self.scope.classes)
         measures = {
             "disagreement": disagreement(a.predicted, b.predicted),
@@ -90,6 +105,10 @@ class SimilarityJob:
         with self.study.new_table("scores/similarity.parquet", schema) as writer:
             for table in results:
                 writer.write_table(table.cast(schema))
+
+    @cached_property
+    def _group_of(self) -> dict[str, str]:
+        return {trial.trial_id: group for group, trial in self.scope.grouped_trials}
 
     def _trials_per_block(self, trial: CommittedTrial) -> int:
         """As many trials with answers like this one's as memory allows."""

@@ -28,6 +28,11 @@ def _set_once(stored: Any, wanted: Any) -> Any:  # noqa: ANN401 - JSON
     return wanted if stored is None else stored
 
 
+def _last(stored: Any, wanted: Any) -> Any:  # noqa: ANN401 - JSON
+    """What is asked for, if anything is."""
+    return stored if wanted is None else wanted
+
+
 # ... these, which can grow: (section, field) to its empty value and how two are joined.
 GROWING: dict[tuple[str, str], tuple[Any, Callable[[Any, Any], Any]]] = {
     ("planes", "counts"): ({}, _most),
@@ -35,6 +40,7 @@ GROWING: dict[tuple[str, str], tuple[Any, Callable[[Any, Any], Any]]] = {
     ("planes", "chosen"): ([], _appended),
     ("planes", "noise"): (None, _set_once),
     ("planes", "line_images"): (0, max),
+    ("planes", "pairs"): (None, _last),
     ("pictures", "plane_ids"): ([], _appended),
     ("pictures", "resolution"): (0, max),
 }
