@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,7 +34,7 @@ class Node:
         self.log = home / "ray.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(RAY), "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options],
+                [str(RAY), "start", "--block", "--num-cpus=1", f"--temp-dir={home}/ray", *options],
                 cwd=home,
                 env=env | {name: str(home) for name in ("HOME", "TMPDIR", "DBRAY_TEST_NODE")},
                 stdout=log,
@@ -98,15 +97,14 @@ def nodes(tmp_path, monkeypatch):
         address = f"127.0.0.1:{free_port()}"
         port = address.partition(":")[2]
         # Not below tmp_path: a socket's path has to be short.
-        scratch = tempfile.mkdtemp(prefix="dbray-")
-        until_the_end.callback(shutil.rmtree, scratch, ignore_errors=True)
-        local = ("--node-ip-address=127.0.0.1", f"--temp-dir={scratch}")
-        head = Node(tmp_path / "head", env, "--head", f"--port={port}", *local)
+        scratch = Path(until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="dbray-")))
+        local = "--node-ip-address=127.0.0.1"
+        head = Node(scratch / "head", env, "--head", f"--port={port}", local)
         until_the_end.callback(head.kill)
         head.wait()
         workers = []
         for name in ("one", "two"):  # one after the other: they find free ports by themselves
-            workers.append(Node(tmp_path / name, env, f"--address={address}"))
+            workers.append(Node(scratch / name, env, f"--address={address}"))
             until_the_end.callback(workers[-1].kill)
             workers[-1].wait()
         env["RAY_ADDRESS"] = address

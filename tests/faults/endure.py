@@ -26,11 +26,11 @@ from dbray.jobs import TABLES  # noqa: E402
 from dbray.store import open_study  # noqa: E402
 
 SMALL = (
-    *("--arch", "mlp", "fcnet", "vgg", "--seeds", "2", "--epochs", "3", "--planes", "4"),
+    *("--arch", "mlp", "fcnet", "vgg", "--seeds", "2", "--epochs", "30", "--planes", "4"),
     *("--resolution", "12", "--picture-planes", "0", "--picture-resolution", "20"),
     *("--checkpoint-seconds", "0"),
 )
-LONGEST = 45.0  # seconds; an undisturbed command takes some 40
+LONGEST = 30.0  # seconds; an undisturbed command takes some 40
 KILLS = 4  # in a round at most, so that it ends
 
 
@@ -69,7 +69,7 @@ def _disturbed(storage: str, rng: random.Random) -> list[str]:
             time.sleep(0.1)
         if command.poll() is None:
             trials = _trial_processes(command.pid)
-            if trials and rng.random() < 0.5:
+            if trials and rng.random() < 0.75:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(rng.choice(trials), signal.SIGKILL)
                 victims.append("trial")
