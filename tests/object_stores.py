@@ -1,4 +1,4 @@
-"""Servers that speak S3 over HTTP, for tests: two independent ones, and a proxy that fails."""
+"""Object stores over HTTP, for tests: two that speak S3, Google's, and a proxy that fails."""
 
 import contextlib
 import http.client
@@ -54,6 +54,19 @@ def rclone(folder: Path):
     ):
         _wait_for(f"http://{address}")
         yield f"http://{address}"
+
+
+@contextlib.contextmanager
+def google():
+    """URI of a bucket on a server that speaks as Google's storage does, without credentials."""
+    address = f"127.0.0.1:{free_port()}"
+    host, port = address.split(":")
+    with _serving(
+        *("gcp-storage-emulator", "start", "--host", host, "--port", port),
+        *("--in-memory", "--default-bucket", "studies"),
+    ):
+        _wait_for(f"http://{address}")
+        yield f"gs://anonymous@studies/some/where?scheme=http&endpoint_override={address}"
 
 
 class Proxy:

@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from object_stores import DENIED, KEY, SECRET, Proxy, environment, free_port, moto, rclone
+from object_stores import (
+    DENIED,
+    KEY,
+    SECRET,
+    Proxy,
+    environment,
+    free_port,
+    google,
+    moto,
+    rclone,
+)
 from test_store import CONFIG, DESCRIBED, commit, labels
 
 from dbray.errors import StorageError, UserError
@@ -127,6 +137,17 @@ def test_the_report_is_made_again_where_the_study_lies(moto_url, reach, tmp_path
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"report: {BUCKET}/{page}\n"
     assert open_folder(BUCKET).exists(page)
+
+
+def test_the_main_job_on_googles_storage(tmp_path):
+    with google() as bucket:
+        command = ("sweeps/arch_repro.py", *SMALL, "--seeds", "1", "--storage", bucket)
+        ended = run(*command, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        page = "arch_repro/report/index.html"
+        assert ended.stdout == f"report: gs://studies/some/where/{page}\n"
+        assert "2 trials, 0 to do" in run(*command, cwd=tmp_path).stderr
+        assert open_folder(bucket).read(page).startswith(b"<!doctype html>")
 
 
 def test_trials_on_a_server_that_checks_signatures(checking_url, reach):
