@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dbray.errors import UserError
@@ -76,8 +75,7 @@ def _read(
 ) -> pd.DataFrame:
     """What is left of each piece of a score table, put together."""
     try:
-        with study.folder.opened(f"scores/{name}.parquet") as stream:
-            file = pq.ParquetFile(stream)
+        with study.open_table(f"scores/{name}.parquet") as file:
             empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
             pieces = file.iter_batches(ROWS_AT_ONCE, use_threads=False)
             batches = [reduce(piece) for piece in pieces] or [reduce(empty)]

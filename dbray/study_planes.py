@@ -124,17 +124,13 @@ def adversarial_planes(study: Study, dataset: Dataset) -> list[Anchors]:
 
 def write_planes(study: Study, dataset: Dataset, plan: PlanePlan) -> None:
     """Store which planes there are; a set that has grown replaces the smaller one."""
-    stored = (
-        study.read_table("planes.parquet")["plane_id"].to_pylist()
-        if study.folder.exists("planes.parquet")
-        else []
-    )
+    stored = _stored_planes(study)
     ids = {*plan.score_planes, *plan.pictures}
-    if ids <= set(stored) and study.folder.exists("anchors.parquet"):
+    if ids <= stored:
         return
     planes: list[dict[str, Any]] = []
     anchors: list[dict[str, Any]] = []
-    for plane_id in sorted(ids | set(stored)):
+    for plane_id in sorted(ids | stored):
         drawn = plane_anchors(dataset, plane_id, plan.source)
         planes.append(_plane_row(dataset, plane_id, drawn, plan.source.seed))
         anchors += _anchor_rows(plane_id, drawn)
@@ -142,6 +138,15 @@ def write_planes(study: Study, dataset: Dataset, plan: PlanePlan) -> None:
         "anchors.parquet", parquet_bytes(pa.Table.from_pylist(anchors, schema=ANCHORS))
     )
     study.write_bytes("planes.parquet", parquet_bytes(pa.Table.from_pylist(planes, schema=PLANES)))
+
+
+def _stored_planes(study: Study) -> set[int]:
+    """Ids of the planes that are stored with their anchors; none if one of the two is damaged."""
+    try:
+        study.read_table("anchors.parquet")
+        return set(study.read_table("planes.parquet")["plane_id"].to_pylist())
+    except OSError:
+        return set()
 
 
 def _plane_row(dataset: Dataset, plane_id: int, drawn: Anchors, seed: int) -> dict[str, Any]:

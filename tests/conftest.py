@@ -16,6 +16,13 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("dbray", deadline=None)
 settings.load_profile("dbray")
 
+# Tests that run whole commands take most of the time: begun last, they would end alone.
+FIRST = ("test_studies", "test_study", "test_faults", "test_team", "test_nodes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(name) if (name := item.path.stem) in FIRST else 9)
+
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:

@@ -22,7 +22,7 @@ from dbray.config import (
     group_label,
     stored_config,
 )
-from dbray.errors import UserError
+from dbray.errors import StorageError, UserError
 from dbray.store import create_or_extend, open_folder, open_study
 from dbray.store.label_maps import read_label_maps
 from dbray.store.schemas import (
@@ -214,6 +214,35 @@ def test_a_study_json_that_is_not_one_is_refused(tmp_path, study):
     study.write_bytes("study.json", b"[1, 2")
     with pytest.raises(UserError, match="not readable"):
         create_or_extend(str(tmp_path), "study", DESCRIBED)
+
+    with pytest.raises(UserError, match=r"study.json: not readable as a study"):
+        _ = study.info
+
+
+@pytest.mark.parametrize("damage", ["bit", "end", "all"])
+def test_a_damaged_table_is_one_line_that_names_it(study, damage):
+    with study.new_table("scores/some.parquet", pa.schema({"n": pa.int64()})) as writer:
+        writer.write_table(pa.table({"n": np.arange(9999)}))
+    assert study.read_table("scores/some.parquet").num_rows == 9999
+    data = bytearray(study.folder.read("scores/some.parquet"))
+    data[len(data) // 2] ^= 1
+    damaged = {"bit": data, "end": data[:-1], "all": b"some"}[damage]
+    study.write_bytes("scores/some.parquet", bytes(damaged))
+    with (
+        pytest.raises(StorageError) as raised,
+        study.open_table("scores/some.parquet") as file,
+    ):
+        file.read()
+    with pytest.raises(StorageError) as again:
+        study.read_table("scores/some.parquet")
+    assert str(raised.value) == str(again.value)
+    assert str(raised.value).startswith(f"{study.location}/scores/some.parquet: is damaged; ")
+
+
+def test_a_damaged_record_of_a_command_is_left_out(study):
+    study.write_bytes("invocations/1.json", b'{"command": "x"}')
+    study.write_bytes("invocations/2.json", b'{"command"')
+    assert study.info["invocations"] == [{"command": "x"}]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,22 +112,28 @@ def test_more_seeds_and_planes_extend_a_study_to_what_it_would_have_been(tmp_pat
         assert one.equals(two)
 
 
-def test_a_damaged_trial_is_named_and_alone_done_again(undisturbed, tmp_path):
+def test_damaged_tables_of_a_study_are_made_again(undisturbed, tmp_path):
     folder, _ = undisturbed
     study = tmp_path / "runs" / "arch_repro"
-    subprocess.run(["cp", "-r", "--preserve=timestamps", folder.parent, tmp_path], check=True)
-    before = commit_times(study)
-    victim = sorted(before)[0]
-    path = study / "trials" / victim / "predictions.parquet"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(bytes(data))
+    shutil.copytree(folder.parent, study.parent)
+    for name in ("planes", "scores/agreement"):
+        flip_a_bit(study / f"{name}.parquet")
+    for name in ("anchors", "scores/fragmentation"):
+        table = study / f"{name}.parquet"
+        table.write_bytes(table.read_bytes()[:-9])
+    (record,) = (study / "invocations").iterdir()
+    record.write_text("{")
     ended = run(cwd=tmp_path)
-    assert f"trials/{victim}/predictions.parquet: its checksum" in ended.stderr
-    assert "1 to do" in ended.stderr
-    after = commit_times(study)
-    assert [trial for trial in before if before[trial] != after[trial]] == [victim]
+    assert ended.stderr.splitlines()[0].endswith("0 to do")
     assert scores(study) == scores(folder)
+    for name in ("planes", "anchors"):
+        assert (study / f"{name}.parquet").read_bytes() == (folder / f"{name}.parquet").read_bytes()
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4] ^= 4
+    path.write_bytes(bytes(data))
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):

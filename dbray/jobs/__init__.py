@@ -2,8 +2,6 @@
 
 from itertools import islice
 
-import pyarrow.parquet as pq
-
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.distributed import Job, Task, tables_in_order
@@ -57,11 +55,13 @@ def score(study: Study) -> None:
 
 
 def _digest(study: Study, table: str) -> str | None:
-    """Digest of the inputs that a score table was made of; None if there is no readable table."""
+    """Digest of the inputs that a score table was made of; None if there is no undamaged table."""
     try:
-        with study.folder.opened(f"scores/{table}.parquet") as stream:
-            metadata = pq.read_schema(stream).metadata or {}
-    except (OSError, ValueError):
+        with study.open_table(f"scores/{table}.parquet") as file:
+            metadata = file.schema_arrow.metadata or {}
+            for _ in file.iter_batches(use_threads=False):  # checks the pages
+                pass
+    except OSError:
         return None
     return str(metadata.get(b"inputs", b"").decode())
 

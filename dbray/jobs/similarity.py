@@ -7,7 +7,6 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dbray.jobs.scope import Scope
@@ -112,8 +111,8 @@ class SimilarityJob:
 
     def _trials_per_block(self, trial: CommittedTrial) -> int:
         """As many trials with answers like this one's as memory allows."""
-        with self.study.folder.opened(f"trials/{trial.trial_id}/{FILE}") as stream:
-            images: int = pq.ParquetFile(stream).metadata.num_rows
+        with self.study.open_table(f"trials/{trial.trial_id}/{FILE}") as file:
+            images: int = file.metadata.num_rows
         fitting = WORKING_BYTES // (2 * 4 * images * self.scope.classes)
         return max(1, min(TRIALS_PER_BLOCK, fitting))
 

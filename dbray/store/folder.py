@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import pyarrow as pa
 from pyarrow import NativeFile, fs
 
 from dbray.errors import StorageError
@@ -36,14 +37,14 @@ class Folder:
         FileNotFoundError
             If there is no such file.
         """
-        with self._named(path), self.filesystem.open_input_stream(self._full(path)) as stream:
+        with self.named(path), self.filesystem.open_input_stream(self._full(path)) as stream:
             data: bytes = stream.read()
         return data
 
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[NativeFile]:
         """A file for reading here and there."""
-        with self._named(path), self.filesystem.open_input_file(self._full(path)) as stream:
+        with self.named(path), self.filesystem.open_input_file(self._full(path)) as stream:
             yield stream
 
     def write(self, path: str, data: bytes) -> None:
@@ -53,7 +54,7 @@ class Folder:
         written under another name and then renamed.
         """
         target = self._full(path)
-        with self._named(path):
+        with self.named(path):
             if not self.is_local:
                 self._write_stream(target, data)
                 return
@@ -67,7 +68,7 @@ class Folder:
         Readers see all of it when the block ends, or nothing if the block raises.
         """
         target = self._full(path)
-        with self._named(path):
+        with self.named(path):
             if self.is_local:
                 with self._renamed(target) as partial, Path(partial).open("wb") as sink:
                     yield sink
@@ -81,12 +82,12 @@ class Folder:
     def delete(self, path: str) -> None:
         """Delete a file; nothing happens if it is not there."""
         if self.exists(path):
-            with self._named(path):
+            with self.named(path):
                 self.filesystem.delete_file(self._full(path))
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
-        with self._named(path):
+        with self.named(path):
             info = self.filesystem.get_file_info(self._full(path))
         return bool(info.type == fs.FileType.File)
 
@@ -94,7 +95,7 @@ class Folder:
         """Sizes in bytes of all files below a folder, by path; partial files are left out."""
         top = self._full(below) if below else self.root
         selector = fs.FileSelector(top, recursive=True, allow_not_found=True)
-        with self._named(below):
+        with self.named(below):
             found = self.filesystem.get_file_info(selector)
         return {
             info.path.removeprefix(self.root).lstrip("/"): info.size
@@ -117,6 +118,20 @@ class Folder:
         """The folder of that name inside this one."""
         return Folder(self.filesystem, f"{self.root}/{name}")
 
+    @contextlib.contextmanager
+    def named(self, path: str) -> Iterator[None]:
+        """What fails in the block with the name of the file; a file's absence stays what it is.
+
+        That a table is no Parquet file, or not as it was written, is a failure, too.
+        """
+        try:
+            yield
+        except (FileNotFoundError, StorageError):
+            raise
+        except (OSError, pa.ArrowInvalid) as error:
+            where = f"{self.location}/{path}".rstrip("/")
+            raise StorageError(describe_trouble(error, where)) from error
+
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}"
 
@@ -135,14 +150,3 @@ class Folder:
     def _write_stream(self, full_path: str, data: bytes) -> None:
         with self.filesystem.open_output_stream(full_path) as stream:
             stream.write(data)
-
-    @contextlib.contextmanager
-    def _named(self, path: str) -> Iterator[None]:
-        """Storage's failures with the name of the file; a file's absence stays what it is."""
-        try:
-            yield
-        except (FileNotFoundError, StorageError):
-            raise
-        except OSError as error:
-            where = f"{self.location}/{path}".rstrip("/")
-            raise StorageError(describe_trouble(error, where)) from error

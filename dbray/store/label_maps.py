@@ -30,8 +30,7 @@ def read_label_maps(
     for name in sorted(trial.files):
         if not name.startswith(role):
             continue
-        with study.folder.opened(f"trials/{trial.trial_id}/{name}") as stream:
-            file = pq.ParquetFile(stream)
+        with study.open_table(f"trials/{trial.trial_id}/{name}") as file:
             groups = [g for g in range(file.num_row_groups) if _overlaps(file, g, first, stop)]
             table = file.read_row_groups(groups, columns=["plane_id", "labels"])
         plane_ids = table["plane_id"].to_numpy()

@@ -1,5 +1,6 @@
 """What a study knows of its trials: finished, failed or damaged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +27,19 @@ class CommittedTrial:
     pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
     picture_resolution: int = 0  # of all its pictures
     line_images: int = 0  # of each kind, whose margins it holds
+
+    def wrong_size(self, sizes: Mapping[str, int]) -> str | None:
+        """The first of its files that is missing or has not its committed size, and how.
+
+        ``sizes`` are those of the study's files, in bytes, by path.
+        """
+        for name, record in self.files.items():
+            path = f"trials/{self.trial_id}/{name}"
+            if path not in sizes:
+                return f"{path}: is missing"
+            if sizes[path] != record.size:
+                return f"{path}: has {sizes[path]} bytes, committed were {record.size}"
+        return None
 
     def without(self, role: str) -> "CommittedTrial":
         """The trial less its files of one role (``pictures``, say)."""

@@ -267,6 +267,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
         table,
         buffer,
         compression="zstd",
+        write_page_checksum=True,
         use_dictionary=[name for name in table.column_names if name not in BYTES],
         row_group_size=PLANES_PER_ROW_GROUP if "labels" in table.column_names else None,
     )

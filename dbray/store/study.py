@@ -39,11 +39,20 @@ class Study:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Contents of ``study.json`` with the study's ``invocations``, oldest first."""
-        described = json.loads(self.folder.read("study.json"))
+        """Contents of ``study.json`` with the study's ``invocations``, oldest first.
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
+        try:
+            described = self._read_json("study.json")
+        except ValueError as error:
+            raise UserError(f"{self.location}/study.json: not readable as a study") from error
         paths = sorted(self.folder.files("invocations"))
-        described["invocations"] = self._each(lambda p: json.loads(self.folder.read(p)), paths)
-        return dict(described)
+        records = self._each(self._read_invocation, paths)
+        return described | {"invocations": [record for record in records if record]}
 
     def committed(self) -> list[CommittedTrial]:
         """Finished trials whose files have their committed sizes, by id."""
@@ -66,7 +75,7 @@ class Study:
             else:
                 found.damaged[trial_id] = failed
         for trial_id, outcome in zip(done, self._each(self._read_committed, done), strict=True):
-            problem = outcome if isinstance(outcome, str) else _wrong_size(outcome, sizes)
+            problem = outcome if isinstance(outcome, str) else outcome.wrong_size(sizes)
             if isinstance(outcome, CommittedTrial) and problem is None:
                 found.committed.append(outcome)
             else:
@@ -108,15 +117,31 @@ class Study:
         return data
 
     def read_table(self, path: str) -> pa.Table:
-        """A Parquet file of the study by its path below the study's folder."""
-        return pq.read_table(io.BytesIO(self.folder.read(path)))
+        """A small Parquet file of the study by its path below the study's folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        StorageError
+            If it is damaged: pages are checked against the checksums that were written with them.
+        """
+        data = io.BytesIO(self.folder.read(path))
+        with self.folder.named(path):
+            return pq.read_table(data, page_checksum_verification=True)
+
+    @contextlib.contextmanager
+    def open_table(self, path: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file of the study to read piece by piece; raises what ``read_table`` does."""
+        with self.folder.opened(path) as stream:
+            yield pq.ParquetFile(stream, page_checksum_verification=True)
 
     @contextlib.contextmanager
     def new_table(self, path: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         """A Parquet file to write table by table; readers see all of it or nothing."""
         with (
             self.folder.new_file(path) as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd") as writer,
+            pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer,
         ):
             yield writer
 
@@ -220,6 +245,13 @@ class Study:
     def _read_json(self, path: str) -> dict[str, Any]:
         return dict(json.loads(self.folder.read(path)))
 
+    def _read_invocation(self, path: str) -> dict[str, Any] | None:
+        """Who ran what is good to know, and nothing that a study could fail for."""
+        try:
+            return self._read_json(path)
+        except ValueError:
+            return None
+
     def _read_committed(self, trial_id: str) -> CommittedTrial | str:
         """The trial, or what is wrong with its two JSON files."""
         top = f"trials/{trial_id}"
@@ -264,17 +296,6 @@ class Study:
     def _checksum_differs(self, trial_id: str, name: str, record: FileRecord) -> bool:
         data = self.folder.read(f"trials/{trial_id}/{name}")
         return hashlib.sha256(data).hexdigest() != record.sha256
-
-
-def _wrong_size(trial: CommittedTrial, sizes: Mapping[str, int]) -> str | None:
-    """The first file of a trial that is missing or has not its committed size."""
-    for name, record in trial.files.items():
-        path = f"trials/{trial.trial_id}/{name}"
-        if path not in sizes:
-            return f"{path}: is missing"
-        if sizes[path] != record.size:
-            return f"{path}: has {sizes[path]} bytes, committed were {record.size}"
-    return None
 
 
 def _same_labels(kept: Mapping[str, FileRecord], new: Mapping[str, FileRecord]) -> bool:

@@ -30,6 +30,9 @@ KNOWN = {
     r"INTERNAL_FAILURE|HTTP status 5\d\d|UNAVAILABLE": (
         "the server failed, tried again in vain; run the same command again later"
     ),
+    r"Parquet (magic bytes|file size)|page integrity|ecompression failed|page header|thrift": (
+        "is damaged; delete it, then run the study's command again, which makes it anew"
+    ),
     r"No space left on device|[Qq]uota exceeded": "no space is left; make room, then run it again",
     r"Permission denied|Read-only file system": (
         "it may not be written; check its permissions, or choose another --storage"
