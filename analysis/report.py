@@ -25,8 +25,9 @@ from analysis.off_manifold import off_manifold_section
 from analysis.optimizers import check_optimizers, optimizer_section
 from analysis.page import Figure, Section, Table, render_page
 from analysis.provenance import provenance_section
+from analysis.selection import GROUPS_PICTURED, evenly_spaced
 from analysis.similarity import similarity_section
-from analysis.tables import SEEDS_SHOWN, StudyTables, load_tables
+from analysis.tables import SEEDS_SHOWN, StudyTables, group_order, load_tables
 from analysis.width_claims import check_double_descent
 from analysis.width_curves import is_width_study, width_curves
 from dbray.store import Study
@@ -143,6 +144,10 @@ def _regions(tables: StudyTables, *, confidence: bool) -> Section:
     planes = [plane for plane in tables.planes if not plane.apart]
     if not planes:
         return Section("Decision regions", ["This study was run without pictures."])
+    groups = group_order(tables.trials, tables.groups)
+    order = evenly_spaced(groups, GROUPS_PICTURED)
+    if len(order) < len(groups):
+        prose.append(f"Only {len(order)} of the groups are shown, evenly spaced in their order.")
     pictures = tables.info["pictures"]
     prose.append(
         f"The pictures have {pictures['resolution']} x {pictures['resolution']} points and reach "
@@ -151,7 +156,7 @@ def _regions(tables: StudyTables, *, confidence: bool) -> Section:
     figures = [
         Figure(
             "decision-regions" + (f"-{at // 3 + 1}" if at else ""),
-            gallery_chart(tables, planes[at : at + 3], confidence=confidence),
+            gallery_chart(tables, planes[at : at + 3], order=order, confidence=confidence),
         )
         for at in range(0, len(planes), 3)
     ]

@@ -4,10 +4,13 @@ Files hold everything; a page must open at once. Which trials are left out depen
 the study, and the page says that there are more.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 GROUPS_SHOWN = 80  # in figures and tables
+GROUPS_PICTURED = 24  # rows of pictures: two screens, before what they are about is said in numbers
 TRIALS_KEPT = 1000  # whose pairs within groups, and histories, are read
 MOST_OF_A_GROUP = 100  # of these: its pairs are their square
 TRIALS_COMPARED = 200  # whose pairs across groups are read, too
@@ -22,8 +25,13 @@ def shown_labels(trials: pd.DataFrame, groups: pd.DataFrame) -> list[str]:
     within = groups[groups.group_a == groups.group_b].set_index("group_a").agreement
     agreement = pd.Series({str(label): within.get(label, -1.0) for label in trials.label.unique()})
     ordered = agreement.sort_values(ascending=False, kind="stable").index
-    places = np.linspace(0, len(ordered) - 1, min(GROUPS_SHOWN, len(ordered)))
-    return [str(label) for label in ordered[places.round().astype(int)]]
+    return evenly_spaced(list(ordered), GROUPS_SHOWN)
+
+
+def evenly_spaced(labels: Sequence[str], at_most: int) -> list[str]:
+    """Some of the labels, in their order, the first and the last among them."""
+    places = np.linspace(0, len(labels) - 1, min(at_most, len(labels)))
+    return [labels[place] for place in places.round().astype(int)]
 
 
 def first_of_groups(

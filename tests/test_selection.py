@@ -1,12 +1,14 @@
 """A page of very many groups shows some of them and says so; it reads no more than it shows."""
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_study import write_synthetic_study
 
-from analysis import selection
+from analysis import report, selection
 from analysis.report import build_report
 from analysis.score_tables import read_fragmentation, read_pairs, read_scores
 from analysis.selection import MAX_ROWS, first_of_groups, shown_labels, thinned
@@ -31,6 +33,15 @@ def test_the_page_shows_groups_from_the_most_to_the_least_reproducible(study, mo
     page = build_report(study).decode()
     assert f"{len(whole.trials)} models in 5 groups" in page
     assert "show 3 of the groups" in page
+
+
+def test_pictures_are_of_some_groups_and_the_page_says_so(study, monkeypatch):
+    monkeypatch.setattr(report, "GROUPS_PICTURED", 2)
+    page = build_report(study).decode()
+    assert "Only 2 of the groups are shown" in page
+    named = set(re.findall(r'"group": "([^"]+)", "model"', page))
+    assert len(named) == 2
+    assert 'id="agreement-within"' in page
 
 
 @given(st.integers(1, 200), st.integers(1, 5000))
