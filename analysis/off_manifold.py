@@ -9,7 +9,7 @@ from analysis.page import Figure, Section, Table
 from analysis.pictures import APART, Plane
 from analysis.tables import SCORED_KIND, StudyTables, group_order
 from analysis.theme import INK
-from dbray.plane_kinds import OFF_MANIFOLD
+from dbray.planes.kinds import OFF_MANIFOLD
 
 CELL_WIDTH, CELL_HEIGHT = 84, 34  # px
 

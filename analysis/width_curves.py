@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.names import display_name
 from analysis.tables import SCORED_KIND, StudyTables, records
 from dbray.config import NoiseConfig, TrialConfig, architecture_name
-from dbray.plane_kinds import NOISY
+from dbray.planes.kinds import NOISY
 from dbray.scores.intervals import mean_interval
 from dbray.scores.threshold import Threshold, find_threshold
 

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.__main__ import Result, best_of
-from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.datasets import load_dataset
 from dbray.labelling import BATCH_ON_CPU, label_planes
-from dbray.plane_kinds import plane_ids_of
-from dbray.planes import Frame, plane_frame
+from dbray.planes.anchors import PlaneSource, frames_of
+from dbray.planes.geometry import Frame, plane_frame
+from dbray.planes.kinds import plane_ids_of
 
 PLANES, RESOLUTION, EXTENT = 4, 50, 0.1
 

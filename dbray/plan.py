@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dbray.anchors import PlaneSource
-from dbray.plane_kinds import plane_ids_of
+from dbray.planes.anchors import PlaneSource
+from dbray.planes.kinds import plane_ids_of
 from dbray.store import CommittedTrial
 from dbray.team import ALONE, Team
 

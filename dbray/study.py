@@ -10,7 +10,6 @@ from rich.console import Console
 
 from analysis.report import write_report
 from analysis.sheets import write_sheets
-from dbray.anchors import check_planes
 from dbray.architectures import build_model
 from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
@@ -20,6 +19,7 @@ from dbray.estimate import describe, study_costs
 from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, TrainingOptions
 from dbray.plan import PlanePlan
+from dbray.planes.anchors import check_planes
 from dbray.provenance import library_versions, record_invocation
 from dbray.resources import Resources, check_resources, ray_session, slots_here
 from dbray.store import Study, create_or_extend

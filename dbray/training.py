@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from dbray.augmentation import make_augmentation, make_mix
 from dbray.config import NoiseConfig, TrainingConfig
 from dbray.datasets import Dataset
+from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import TrialFailedError
 from dbray.evaluation import evaluate, on_device
-from dbray.label_noise import noisy_labels
 from dbray.loop import Loop
 from dbray.objective import Teacher
 from dbray.optimization import ScaledStep, make_optimizer, make_schedule

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from dbray.anchors import frames_of
 from dbray.datasets import Dataset
 from dbray.labelling import label_planes, predict
 from dbray.lines import draw_lines, kinds_of_lines
 from dbray.margins import walk
 from dbray.pictures import shade_planes
 from dbray.plan import PlanePlan
+from dbray.planes.anchors import frames_of
 from dbray.store.schemas import (
     HISTORY,
     label_maps_table,

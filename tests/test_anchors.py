@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbray.anchors import (
+from dbray.config import NoiseConfig
+from dbray.datasets import Dataset
+from dbray.errors import UserError
+from dbray.planes.anchors import (
     NO_IMAGE,
     Anchors,
     PlaneSource,
@@ -14,10 +17,7 @@ from dbray.anchors import (
     frames_of,
     plane_anchors,
 )
-from dbray.config import NoiseConfig
-from dbray.datasets import Dataset
-from dbray.errors import UserError
-from dbray.plane_kinds import PLANE_KINDS, parse_plane_id, plane_ids_of, plane_kind
+from dbray.planes.kinds import PLANE_KINDS, parse_plane_id, plane_ids_of, plane_kind
 
 NOISE = NoiseConfig(0.2)
 DRAWN = tuple(kind for kind in PLANE_KINDS if kind not in ("adversarial", "chosen"))

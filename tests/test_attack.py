@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from dbray.attack import RADIUS, adversarial_anchors, targeted_pgd
 from dbray.datasets import Dataset
 from dbray.errors import UserError
+from dbray.planes.attack import RADIUS, adversarial_anchors, targeted_pgd
 
 CPU = torch.device("cpu")
 

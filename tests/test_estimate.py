@@ -17,7 +17,7 @@ from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.estimate import GroupCost, describe, study_costs
 from dbray.plan import PlanePlan
-from dbray.plane_kinds import plane_ids_of
+from dbray.planes.kinds import plane_ids_of
 
 PLAN = PlanePlan(
     counts={"test": 7, "train": 3},

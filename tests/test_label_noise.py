@@ -17,8 +17,8 @@ from dbray.config import (
     group_label,
     stored_config,
 )
+from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import UserError
-from dbray.label_noise import noisy_labels
 
 PLAIN = TrialConfig("digits", "f" * 64, "mlp", width=24)
 GROUP_BY = ["architecture", "noise", "stop_epoch"]

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.errors import TrialFailedError
 from dbray.labelling import label_dtype, label_planes, predict
-from dbray.planes import plane_frame, plane_grid
+from dbray.planes.anchors import PlaneSource, frames_of
+from dbray.planes.geometry import plane_frame, plane_grid
 
 CPU = torch.device("cpu")
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dbray import margins
-from dbray.anchors import PlaneSource, image_pool
 from dbray.config import NoiseConfig
+from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import TrialFailedError, UserError
-from dbray.label_noise import noisy_labels
 from dbray.lines import DIRECTIONS, draw_lines, kinds_of_lines
 from dbray.margins import HALVINGS, STEPS, walk
+from dbray.planes.anchors import PlaneSource, image_pool
 
 CPU = torch.device("cpu")
 NOISE = NoiseConfig(0.2, seed=3)

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from dbray import pictures
-from dbray.anchors import PlaneSource, frames_of
 from dbray.architectures import build_model
 from dbray.labelling import label_planes
 from dbray.pictures import shade_planes
-from dbray.planes import plane_grid
+from dbray.planes.anchors import PlaneSource, frames_of
+from dbray.planes.geometry import plane_grid
 
 CPU = torch.device("cpu")
 

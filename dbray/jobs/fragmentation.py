@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dbray.jobs.scope import Scope
-from dbray.plane_kinds import PlaneKind
+from dbray.planes.kinds import PlaneKind
 from dbray.scores.fragmentation import count_classes, count_regions
 from dbray.scores.intervals import crossed_interval
 from dbray.store.label_maps import read_label_maps

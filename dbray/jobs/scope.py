@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dbray.config import group_label
 from dbray.errors import UserError
-from dbray.plane_kinds import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
+from dbray.planes.kinds import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
 from dbray.store.records import CommittedTrial
 from dbray.store.study import Study
 

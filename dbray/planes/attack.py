@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dbray.anchors import MAX_DRAWS, Anchors, anchors_frame
 from dbray.datasets.dataset import Dataset
 from dbray.errors import UserError
-from dbray.plane_kinds import plane_ids_of
+from dbray.planes.anchors import MAX_DRAWS, Anchors, anchors_frame
+from dbray.planes.kinds import plane_ids_of
 
 RADIUS = 0.1  # largest change of a pixel, where a pixel runs from 0 to 1
 STEPS = 20

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from dbray.config import NoiseConfig
 from dbray.datasets.dataset import Dataset
+from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import UserError
-from dbray.label_noise import noisy_labels
-from dbray.plane_kinds import NOISY, PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind
-from dbray.planes import Frame, plane_frame
+from dbray.planes.geometry import Frame, plane_frame
+from dbray.planes.kinds import NOISY, PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind
 
 MAX_DRAWS = 1000  # of one plane's anchors, before its data set is called unusable
 NOISE = 0.1  # standard deviation of gaussian anchors' noise, where a pixel runs from 0 to 1
