@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dbray.config import TrainingConfig
-from dbray.labelling import BATCH_ON_CPU, BATCH_ON_CUDA
+from dbray.labelling.label_maps import BATCH_ON_CPU, BATCH_ON_CUDA
 from dbray.loop import AUTOCAST
 from dbray.optimization import make_optimizer
 

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from dbray.calibration import BACKWARD, Speed, cpu_threads, measure_speed
 from dbray.config import AnyConfig, TrainingConfig, TrialConfig, group_label
 from dbray.datasets import Dataset
-from dbray.labelling import label_dtype
-from dbray.lines import DIRECTIONS, kinds_of_lines
-from dbray.margins import HALVINGS, STEPS
+from dbray.labelling.label_maps import label_dtype
+from dbray.labelling.margins import HALVINGS, STEPS
+from dbray.labelling.segments import DIRECTIONS, kinds_of_lines
 from dbray.plan import PlanePlan
 from dbray.training import LONGEST_HISTORY
 from dbray.trial import build, same_training

@@ -15,7 +15,7 @@ from torch import nn
 from analysis.pictures import Picture
 from analysis.regions import picture_uri
 from dbray.errors import UserError
-from dbray.labelling import label_dtype, label_planes
+from dbray.labelling.label_maps import label_dtype, label_planes
 from dbray.planes.geometry import Frame, plane_frame
 from dbray.scores.agreement import cohens_kappa, count_agreements, mean_jaccard
 from dbray.scores.fragmentation import count_regions

@@ -10,10 +10,10 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from dbray.datasets import Dataset
-from dbray.labelling import label_planes, predict
-from dbray.lines import draw_lines, kinds_of_lines
-from dbray.margins import walk
-from dbray.pictures import shade_planes
+from dbray.labelling.label_maps import label_planes, predict
+from dbray.labelling.margins import walk
+from dbray.labelling.pictures import shade_planes
+from dbray.labelling.segments import draw_lines, kinds_of_lines
 from dbray.plan import PlanePlan
 from dbray.planes.anchors import frames_of
 from dbray.store.schemas import (

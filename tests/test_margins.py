@@ -9,12 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from dbray import margins
 from dbray.config import NoiseConfig
 from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import TrialFailedError, UserError
-from dbray.lines import DIRECTIONS, draw_lines, kinds_of_lines
-from dbray.margins import HALVINGS, STEPS, walk
+from dbray.labelling import margins
+from dbray.labelling.margins import HALVINGS, STEPS, walk
+from dbray.labelling.segments import DIRECTIONS, draw_lines, kinds_of_lines
 from dbray.planes.anchors import PlaneSource, image_pool
 
 CPU = torch.device("cpu")

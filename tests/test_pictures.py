@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from dbray import pictures
 from dbray.architectures import build_model
-from dbray.labelling import label_planes
-from dbray.pictures import shade_planes
+from dbray.labelling import pictures
+from dbray.labelling.label_maps import label_planes
+from dbray.labelling.pictures import shade_planes
 from dbray.planes.anchors import PlaneSource, frames_of
 from dbray.planes.geometry import plane_grid
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dbray.errors import TrialFailedError
-from dbray.labelling import batch_size
+from dbray.labelling.label_maps import batch_size
 
 STEPS = 64  # equal steps of each walk: a class that is left and found again within one is missed
 HALVINGS = 20  # of the step in which the class first changes

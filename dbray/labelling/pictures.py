@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dbray.labelling import Confidence, LabelMap, shade_points
+from dbray.labelling.label_maps import Confidence, LabelMap, shade_points
 from dbray.planes.geometry import Frame, plane_grid
 
 LARGEST_IN_FULL = 200  # points a side
