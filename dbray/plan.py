@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dbray.planes.anchors import PlaneSource
 from dbray.planes.kinds import plane_ids_of
 from dbray.store import CommittedTrial
-from dbray.team import ALONE, Team
+from dbray.training.distributed import ALONE, Team
 
 TEST_PREDICTIONS = "test_predictions.parquet"
 

@@ -35,8 +35,8 @@ from dbray.study_planes import (
 )
 from dbray.sweep import missing_work, run_sweep
 from dbray.tasks import Work
-from dbray.team import smallest_share
-from dbray.training import steps_per_epoch
+from dbray.training.distributed import smallest_share
+from dbray.training.training import steps_per_epoch
 
 
 def run_study(

@@ -15,7 +15,7 @@ from dbray.plan import Execution, PlanePlan
 from dbray.resources import Resources
 from dbray.store import CommittedTrial, Folder, Study
 from dbray.train_together import train_together
-from dbray.training import EpochRecord
+from dbray.training.training import EpochRecord
 from dbray.trial import extend_trial, run_trials, same_training
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver

@@ -14,7 +14,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from dbray.plan import Execution
 from dbray.resources import Resources
 from dbray.store import Folder
-from dbray.team import Team
+from dbray.training.distributed import Team
 
 PATIENCE = 24 * 3600  # seconds that a process waits for the others, the leader's labelling included
 

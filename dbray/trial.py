@@ -16,11 +16,11 @@ from dbray.architectures import build_model
 from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.evaluation import evaluate_on
-from dbray.objective import Teacher
 from dbray.plan import TEST_PREDICTIONS, Execution, PlanePlan, plane_ids
 from dbray.store import CommittedTrial, Study
-from dbray.training import EpochRecord, OnEpoch, Training
+from dbray.training.evaluation import evaluate_on
+from dbray.training.objective import Teacher
+from dbray.training.training import EpochRecord, OnEpoch, Training
 from dbray.trial_files import (
     history_bytes,
     lines_bytes,

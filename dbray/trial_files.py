@@ -23,7 +23,7 @@ from dbray.store.schemas import (
     parquet_bytes,
     predictions_table,
 )
-from dbray.training import EpochRecord
+from dbray.training.training import EpochRecord
 
 PROBABILITIES = 2**22  # at most this many are kept of a trial's answers on the test images
 

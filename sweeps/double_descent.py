@@ -138,7 +138,7 @@ def grid(
 ) -> Iterator[TrialConfig]:
     """Every trial; the widest first, as they take longest."""
     from dbray.grid import grid_point
-    from dbray.recipes import double_descent_recipe
+    from dbray.training.recipes import double_descent_recipe
 
     side = min(dataset.input_shape[1:])
     base = double_descent_recipe(options.arch, options.size, dataset.name, side)

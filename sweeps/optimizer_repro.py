@@ -47,8 +47,8 @@ def main(options: OptimizerRepro) -> int:
     """Run the study."""
     options.validate()
     from dbray.grid import grid_point
-    from dbray.recipes import optimizer_recipe
     from dbray.study import run_study, study_dataset
+    from dbray.training.recipes import optimizer_recipe
 
     dataset = study_dataset(options)
     side = min(dataset.input_shape[1:])

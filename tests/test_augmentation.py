@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbray.architectures import build_model
-from dbray.augmentation import make_augmentation, make_mix
 from dbray.config import TrainingConfig
-from dbray.training import train
+from dbray.training.augmentation import make_augmentation, make_mix
+from dbray.training.training import train
 
 
 def augment(images, padding, *, flip, seed=0, black=(7.0, -7.0)):

@@ -7,11 +7,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from dbray.augmentation import make_mix
 from dbray.config import DistillationConfig, TrainingConfig
-from dbray.loop import Loop
-from dbray.objective import Teacher
-from dbray.optimization import ScaledStep, make_optimizer
+from dbray.training.augmentation import make_mix
+from dbray.training.loop import Loop
+from dbray.training.objective import Teacher
+from dbray.training.optimization import ScaledStep, make_optimizer
 
 CPU = torch.device("cpu")
 ROOT = torch.tensor([[2.0, 0.5, 0.0], [0.0, 1.0, -1.0], [0.3, 0.0, 0.7]], dtype=torch.float64)

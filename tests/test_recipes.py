@@ -5,8 +5,8 @@ import torch
 
 from dbray.architectures import ARCHITECTURES, build_model
 from dbray.config import TrainingConfig
-from dbray.recipes import optimizer_recipe, recipe
-from dbray.training import train
+from dbray.training.recipes import optimizer_recipe, recipe
+from dbray.training.training import train
 
 
 @pytest.mark.parametrize("name", ["fcnet", "vgg"])

@@ -10,9 +10,9 @@ from torch import nn
 from dbray.architectures import build_model
 from dbray.config import TrainingConfig
 from dbray.errors import TrialFailedError
-from dbray.evaluation import evaluate
-from dbray.optimization import make_schedule
-from dbray.training import train
+from dbray.training.evaluation import evaluate
+from dbray.training.optimization import make_schedule
+from dbray.training.training import train
 
 CPU = torch.device("cpu")
 QUICK = TrainingConfig(

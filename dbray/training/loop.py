@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dbray.augmentation import Augment, Mix
 from dbray.config import TrainingConfig
-from dbray.objective import Loss, Teacher, label_loss, teacher_loss
-from dbray.team import ALONE, Team
+from dbray.training.augmentation import Augment, Mix
+from dbray.training.distributed import ALONE, Team
+from dbray.training.objective import Loss, Teacher, label_loss, teacher_loss
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dbray.augmentation import make_augmentation, make_mix
 from dbray.config import NoiseConfig, TrainingConfig
 from dbray.datasets import Dataset
 from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import TrialFailedError
-from dbray.evaluation import evaluate, on_device
-from dbray.loop import Loop
-from dbray.objective import Teacher
-from dbray.optimization import ScaledStep, make_optimizer, make_schedule
-from dbray.team import ALONE, Team
-from dbray.tensor_tree import pack, unpack
+from dbray.training.augmentation import make_augmentation, make_mix
+from dbray.training.distributed import ALONE, Team
+from dbray.training.evaluation import evaluate, on_device
+from dbray.training.loop import Loop
+from dbray.training.objective import Teacher
+from dbray.training.optimization import ScaledStep, make_optimizer, make_schedule
+from dbray.training.saved_state import pack, unpack
 
 LONGEST_HISTORY = 200  # records of a training of more epochs are spread evenly over them
 
