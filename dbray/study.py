@@ -18,7 +18,6 @@ from dbray.errors import UserError
 from dbray.estimate import describe, study_costs
 from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, TrainingOptions
-from dbray.plan import PlanePlan
 from dbray.planes.anchors import check_planes
 from dbray.provenance import library_versions, record_invocation
 from dbray.resources import Resources, check_resources, ray_session, slots_here
@@ -37,6 +36,7 @@ from dbray.sweep import missing_work, run_sweep
 from dbray.tasks import Work
 from dbray.training.distributed import smallest_share
 from dbray.training.training import steps_per_epoch
+from dbray.trial.plan import PlanePlan
 
 
 def run_study(

@@ -11,12 +11,12 @@ from ray import tune
 from dbray.config import AnyConfig, CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
-from dbray.plan import Execution, PlanePlan
 from dbray.resources import Resources
 from dbray.store import CommittedTrial, Folder, Study
 from dbray.train_together import train_together
 from dbray.training.training import EpochRecord
-from dbray.trial import extend_trial, run_trials, same_training
+from dbray.trial.plan import Execution, PlanePlan
+from dbray.trial.trial import extend_trial, run_trials, same_training
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver
 REPORT_SHARE = 0.05  # of a training's time at most; a team's reports take seconds each

@@ -11,10 +11,10 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from dbray.plan import Execution
 from dbray.resources import Resources
 from dbray.store import Folder
 from dbray.training.distributed import Team
+from dbray.trial.plan import Execution
 
 PATIENCE = 24 * 3600  # seconds that a process waits for the others, the leader's labelling included
 

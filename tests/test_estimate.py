@@ -16,8 +16,8 @@ from dbray.calibration import Speed
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.estimate import GroupCost, describe, study_costs
-from dbray.plan import PlanePlan
 from dbray.planes.kinds import plane_ids_of
+from dbray.trial.plan import PlanePlan
 
 PLAN = PlanePlan(
     counts={"test": 7, "train": 3},

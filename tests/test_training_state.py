@@ -15,13 +15,13 @@ from width_study import RECIPE
 
 from dbray.architectures import build_model
 from dbray.config import DistillationConfig, NoiseConfig, TrainingConfig, TrialConfig
-from dbray.plan import Execution, PlanePlan
 from dbray.store import create_or_extend
 from dbray.tasks import Work, batches_of
 from dbray.training.objective import Teacher
 from dbray.training.saved_state import pack, unpack
 from dbray.training.training import LONGEST_HISTORY, Training
-from dbray.trial import SAVED_STATE, extend_trial, run_trials
+from dbray.trial.plan import Execution, PlanePlan
+from dbray.trial.trial import SAVED_STATE, extend_trial, run_trials
 
 CPU = torch.device("cpu")
 QUICK = TrainingConfig(

@@ -14,7 +14,6 @@ from dbray.labelling.label_maps import label_planes, predict
 from dbray.labelling.margins import walk
 from dbray.labelling.pictures import shade_planes
 from dbray.labelling.segments import draw_lines, kinds_of_lines
-from dbray.plan import PlanePlan
 from dbray.planes.anchors import frames_of
 from dbray.store.schemas import (
     HISTORY,
@@ -24,6 +23,7 @@ from dbray.store.schemas import (
     predictions_table,
 )
 from dbray.training.training import EpochRecord
+from dbray.trial.plan import PlanePlan
 
 PROBABILITIES = 2**22  # at most this many are kept of a trial's answers on the test images
 

@@ -16,12 +16,11 @@ from dbray.architectures import build_model
 from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.plan import TEST_PREDICTIONS, Execution, PlanePlan, plane_ids
 from dbray.store import CommittedTrial, Study
 from dbray.training.evaluation import evaluate_on
 from dbray.training.objective import Teacher
 from dbray.training.training import EpochRecord, OnEpoch, Training
-from dbray.trial_files import (
+from dbray.trial.files import (
     history_bytes,
     lines_bytes,
     pictures_bytes,
@@ -29,6 +28,7 @@ from dbray.trial_files import (
     test_predictions_bytes,
     weights_bytes,
 )
+from dbray.trial.plan import TEST_PREDICTIONS, Execution, PlanePlan, plane_ids
 
 WEIGHTS = "model.safetensors"
 SAVED_STATE = "training_state.safetensors"  # of a training that is not finished
