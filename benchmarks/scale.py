@@ -27,14 +27,14 @@ from dbray.grid import all_configs
 from dbray.jobs import scope_of
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
-from dbray.jobs.distributed import Job, Task, tables_in_order
 from dbray.jobs.fragmentation import FragmentationJob
-from dbray.jobs.lines import LinesJob
+from dbray.jobs.margins import LinesJob
+from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
 from dbray.options import TrainingOptions
-from dbray.resources import ray_session
 from dbray.store import Study, open_study
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
+from dbray.sweep.resources import ray_session
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "arch_repro.py"
 USUAL = (200, 1000)  # trials; 5000 take a quarter of an hour

@@ -20,7 +20,6 @@ from dbray.jobs import is_scored, score
 from dbray.options import StudyOptions, TrainingOptions
 from dbray.planes.anchors import check_planes
 from dbray.provenance import library_versions, record_invocation
-from dbray.resources import Resources, check_resources, ray_session, slots_here
 from dbray.store import Study, create_or_extend
 from dbray.store.opening import study_at
 from dbray.study_planes import (
@@ -32,8 +31,9 @@ from dbray.study_planes import (
     plane_plan,
     write_planes,
 )
-from dbray.sweep import missing_work, run_sweep
-from dbray.tasks import Work
+from dbray.sweep.resources import Resources, check_resources, ray_session, slots_here
+from dbray.sweep.sweep import missing_work, run_sweep
+from dbray.sweep.tasks import Work
 from dbray.training.distributed import smallest_share
 from dbray.training.training import steps_per_epoch
 from dbray.trial.plan import PlanePlan

@@ -12,7 +12,6 @@ from scipy.spatial.distance import jensenshannon
 from dbray import jobs
 from dbray.config import DistillationConfig, TrialConfig
 from dbray.jobs import agreement, pairs, similarity
-from dbray.resources import ray_session
 from dbray.store import create_or_extend
 from dbray.store.schemas import (
     DISTILLATION,
@@ -21,6 +20,7 @@ from dbray.store.schemas import (
     parquet_bytes,
     predictions_table,
 )
+from dbray.sweep.resources import ray_session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 

@@ -4,7 +4,7 @@ import pytest
 import ray
 
 from dbray.errors import UserError
-from dbray.resources import Resources, slots_on_ray
+from dbray.sweep.resources import Resources, slots_on_ray
 
 
 @pytest.fixture

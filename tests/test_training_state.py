@@ -16,7 +16,7 @@ from width_study import RECIPE
 from dbray.architectures import build_model
 from dbray.config import DistillationConfig, NoiseConfig, TrainingConfig, TrialConfig
 from dbray.store import create_or_extend
-from dbray.tasks import Work, batches_of
+from dbray.sweep.tasks import Work, batches_of
 from dbray.training.objective import Teacher
 from dbray.training.saved_state import pack, unpack
 from dbray.training.training import LONGEST_HISTORY, Training

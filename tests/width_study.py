@@ -9,7 +9,7 @@ from dbray.datasets import Dataset
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
-from dbray.jobs.lines import LinesJob
+from dbray.jobs.margins import LinesJob
 from dbray.jobs.scope import scope_of
 from dbray.jobs.similarity import SimilarityJob
 from dbray.planes.kinds import plane_ids_of

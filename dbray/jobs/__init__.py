@@ -4,9 +4,9 @@ from itertools import islice
 
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
-from dbray.jobs.distributed import Job, Task, tables_in_order
 from dbray.jobs.fragmentation import FragmentationJob
-from dbray.jobs.lines import LinesJob
+from dbray.jobs.margins import LinesJob
+from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.scope import Scope, scope_of
 from dbray.jobs.similarity import SimilarityJob
 from dbray.store.study import Study

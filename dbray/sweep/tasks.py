@@ -11,9 +11,9 @@ from ray import tune
 from dbray.config import AnyConfig, CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
-from dbray.resources import Resources
 from dbray.store import CommittedTrial, Folder, Study
-from dbray.train_together import train_together
+from dbray.sweep.ray_train import train_together
+from dbray.sweep.resources import Resources
 from dbray.training.training import EpochRecord
 from dbray.trial.plan import Execution, PlanePlan
 from dbray.trial.trial import extend_trial, run_trials, same_training

@@ -11,8 +11,8 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from dbray.resources import Resources
 from dbray.store import Folder
+from dbray.sweep.resources import Resources
 from dbray.training.distributed import Team
 from dbray.trial.plan import Execution
 
