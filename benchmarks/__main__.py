@@ -86,7 +86,7 @@ def _benchmark(name: str) -> Callable[[], list[Result]]:
 
 
 def _cpu() -> str:
-    from dbray.provenance import cpu_name
+    from dbray.study.provenance import cpu_name
 
     return f"{cpu_name()}, Python {platform.python_version()}"
 

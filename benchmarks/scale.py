@@ -23,7 +23,6 @@ import pyarrow as pa
 from benchmarks.label_maps import make_label_maps
 from benchmarks.processes import run_watched
 from dbray.datasets import load_dataset
-from dbray.grid import all_configs
 from dbray.jobs import scope_of
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
@@ -31,9 +30,10 @@ from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
-from dbray.options import TrainingOptions
 from dbray.store import Study, open_study
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
+from dbray.study.grid import all_configs
+from dbray.study.options import TrainingOptions
 from dbray.sweep.resources import ray_session
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "arch_repro.py"

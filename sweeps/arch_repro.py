@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
-from dbray.options import TrainingOptions, presets_with
+from dbray.study.options import TrainingOptions, presets_with
 
 LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 QUICK = (*LAPTOP[:-1], "wideresnet@10")
@@ -41,8 +41,8 @@ class ArchRepro(TrainingOptions):
 def main(options: ArchRepro) -> int:
     """Run the study."""
     options.validate()
-    from dbray.grid import all_configs
-    from dbray.study import run_study, study_dataset
+    from dbray.study.grid import all_configs
+    from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)
     return run_study(

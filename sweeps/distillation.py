@@ -17,7 +17,7 @@ from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.config import DistillationConfig, DistillationLoss, TrialConfig
 from dbray.errors import UserError
-from dbray.options import TrainingOptions, presets_with
+from dbray.study.options import TrainingOptions, presets_with
 
 if TYPE_CHECKING:
     from dbray.datasets import Dataset
@@ -55,7 +55,7 @@ class Distillation(TrainingOptions):
 def main(options: Distillation) -> int:
     """Run the study."""
     options.validate()
-    from dbray.study import run_study, study_dataset
+    from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)
     return run_study(
@@ -69,7 +69,7 @@ def main(options: Distillation) -> int:
 
 def grid(options: Distillation, dataset: "Dataset") -> Iterator[TrialConfig]:
     """Teachers and the students' twins from labels, then the students."""
-    from dbray.grid import grid_point
+    from dbray.study.grid import grid_point
 
     seeds = range(options.seeds)
     for name in options.teachers:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbray.command_line import run_command
 from dbray.config import NoiseConfig, NoiseKind, TrialConfig
 from dbray.errors import UserError
-from dbray.options import TrainingOptions, presets_with
+from dbray.study.options import TrainingOptions, presets_with
 
 if TYPE_CHECKING:
     from dbray.datasets import Dataset
@@ -102,7 +102,7 @@ class DoubleDescent(TrainingOptions):
 def main(options: DoubleDescent) -> int:
     """Run the study."""
     options.validate()
-    from dbray.study import run_study, study_dataset
+    from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)
     noisy = [noise for noise in options.noises if noise]
@@ -118,8 +118,8 @@ def main(options: DoubleDescent) -> int:
 
 def all_widths(options: DoubleDescent) -> list[int]:
     """Widths that are asked for or known, and those that a refinement adds."""
-    from dbray.refinement import known_widths, new_widths
     from dbray.store.opening import study_at
+    from dbray.study.refinement import known_widths, new_widths
 
     study = study_at(options.storage, options.name)
     widths = set(options.widths or ())
@@ -137,7 +137,7 @@ def grid(
     options: DoubleDescent, dataset: "Dataset", widths: Sequence[int]
 ) -> Iterator[TrialConfig]:
     """Every trial; the widest first, as they take longest."""
-    from dbray.grid import grid_point
+    from dbray.study.grid import grid_point
     from dbray.training.recipes import double_descent_recipe
 
     side = min(dataset.input_shape[1:])

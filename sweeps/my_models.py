@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dbray.command_line import run_command
 from dbray.errors import UserError
-from dbray.options import StudyOptions
+from dbray.study.options import StudyOptions
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class MyModels(StudyOptions):
 def main(options: MyModels) -> int:
     """Run the study."""
     options.validate()
-    from dbray.checkpoints import load_checkpoint, put_into, read_list
-    from dbray.study import run_study, study_dataset
+    from dbray.study.checkpoints import load_checkpoint, put_into, read_list
+    from dbray.study.study import run_study, study_dataset
 
     entries = read_list(options.models)
     dataset = study_dataset(options)

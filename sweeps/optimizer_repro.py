@@ -14,7 +14,7 @@ from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.config import OptimizerName
 from dbray.errors import UserError
-from dbray.options import TrainingOptions, presets_with
+from dbray.study.options import TrainingOptions, presets_with
 
 GRIDS: dict[str, dict[str, Any]] = {
     "quick": {"name": "optimizer_repro_quick"},
@@ -46,8 +46,8 @@ class OptimizerRepro(TrainingOptions):
 def main(options: OptimizerRepro) -> int:
     """Run the study."""
     options.validate()
-    from dbray.grid import grid_point
-    from dbray.study import run_study, study_dataset
+    from dbray.study.grid import grid_point
+    from dbray.study.study import run_study, study_dataset
     from dbray.training.recipes import optimizer_recipe
 
     dataset = study_dataset(options)

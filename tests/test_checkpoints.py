@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from dbray.architectures import build_model
-from dbray.checkpoints import load_checkpoint, read_list, read_weights
 from dbray.errors import UserError
+from dbray.study.checkpoints import load_checkpoint, read_list, read_weights
 
 
 def model(seed=0, architecture="fcnet", shape=(1, 8, 8), classes=10):

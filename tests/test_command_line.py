@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, run_script
 
 from analysis.__main__ import Report
-from dbray.options import StudyOptions
+from dbray.study.options import StudyOptions
 
 SCRIPT = "sweeps/arch_repro.py"
 
@@ -44,7 +44,7 @@ def test_help_comes_at_once_and_explains_every_option(tmp_path):
 
 def test_parsing_loads_neither_torch_nor_ray(tmp_path):
     code = (
-        "import sys, dbray.command_line, dbray.options, dbray.architectures, analysis.__main__; "
+        "import sys, dbray.command_line, dbray.study.options, dbray.architectures, analysis.__main__; "
         "sys.exit(bool({'torch', 'ray', 'timm', 'pandas'} & sys.modules.keys()))"
     )
     (tmp_path / "check.py").write_text(code)

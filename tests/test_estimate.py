@@ -11,12 +11,12 @@ import torch
 from test_architectures import PAPER_PARAMETERS
 from torch import nn
 
-from dbray import estimate
-from dbray.calibration import Speed
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
-from dbray.estimate import GroupCost, describe, study_costs
 from dbray.planes.kinds import plane_ids_of
+from dbray.study import estimate
+from dbray.study.calibration import Speed
+from dbray.study.estimate import GroupCost, describe, study_costs
 from dbray.trial.plan import PlanePlan
 
 PLAN = PlanePlan(

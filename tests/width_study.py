@@ -14,7 +14,7 @@ from dbray.jobs.scope import scope_of
 from dbray.jobs.similarity import SimilarityJob
 from dbray.planes.kinds import plane_ids_of
 from dbray.store import Study, create_or_extend
-from dbray.study_planes import plane_plan, write_planes
+from dbray.study.planes import plane_plan, write_planes
 from dbray.trial.plan import Execution, PlanePlan
 from dbray.trial.trial import run_trials, same_training
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from dbray.calibration import BACKWARD, Speed, cpu_threads, measure_speed
 from dbray.config import AnyConfig, TrainingConfig, TrialConfig, group_label
 from dbray.datasets import Dataset
 from dbray.labelling.label_maps import label_dtype
 from dbray.labelling.margins import HALVINGS, STEPS
 from dbray.labelling.segments import DIRECTIONS, kinds_of_lines
+from dbray.study.calibration import BACKWARD, Speed, cpu_threads, measure_speed
 from dbray.training.training import LONGEST_HISTORY
 from dbray.trial.plan import PlanePlan
 from dbray.trial.trial import build, same_training

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from dbray.architectures import parse_architecture
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
-from dbray.options import TrainingOptions
+from dbray.study.options import TrainingOptions
 from dbray.training.recipes import recipe
 
 

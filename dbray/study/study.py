@@ -15,14 +15,13 @@ from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
 from dbray.datasets import Dataset, load_dataset
 from dbray.errors import UserError
-from dbray.estimate import describe, study_costs
 from dbray.jobs import is_scored, score
-from dbray.options import StudyOptions, TrainingOptions
 from dbray.planes.anchors import check_planes
-from dbray.provenance import library_versions, record_invocation
 from dbray.store import Study, create_or_extend
 from dbray.store.opening import study_at
-from dbray.study_planes import (
+from dbray.study.estimate import describe, study_costs
+from dbray.study.options import StudyOptions, TrainingOptions
+from dbray.study.planes import (
     adversarial_planes,
     ask_for_adversarial,
     ask_for_mislabelled,
@@ -31,6 +30,7 @@ from dbray.study_planes import (
     plane_plan,
     write_planes,
 )
+from dbray.study.provenance import library_versions, record_invocation
 from dbray.sweep.resources import Resources, check_resources, ray_session, slots_here
 from dbray.sweep.sweep import missing_work, run_sweep
 from dbray.sweep.tasks import Work
