@@ -6,10 +6,8 @@ from torch import Tensor, nn
 from benchmarks.__main__ import Result, best_of
 from dbray.architectures import build_model
 from dbray.datasets import load_dataset
-from dbray.labelling.label_maps import BATCH_ON_CPU, label_planes
-from dbray.planes.anchors import PlaneSource, frames_of
-from dbray.planes.geometry import Frame, plane_frame
-from dbray.planes.kinds import plane_ids_of
+from dbray.labelling import BATCH_ON_CPU, label_planes
+from dbray.planes import Frame, PlaneSource, frames_of, plane_frame, plane_ids_of
 
 PLANES, RESOLUTION, EXTENT = 4, 50, 0.1
 

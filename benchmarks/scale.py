@@ -32,9 +32,9 @@ from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
 from dbray.store import Study, open_study
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
+from dbray.study import TrainingOptions
 from dbray.study.grid import all_configs
-from dbray.study.options import TrainingOptions
-from dbray.sweep.resources import ray_session
+from dbray.sweep import ray_session
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "arch_repro.py"
 USUAL = (200, 1000)  # trials; 5000 take a quarter of an hour
@@ -148,7 +148,7 @@ def _score(*makers: Callable[[Study], Job]) -> Step:
 
 
 def _report(study: Study, _: int) -> None:
-    from analysis.report import write_report
+    from dbray.report import write_report
 
     write_report(study)
 

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from analysis.pictures import Picture
-from analysis.regions import picture_uri
 from dbray.errors import UserError
-from dbray.labelling.label_maps import label_dtype, label_planes
-from dbray.planes.geometry import Frame, plane_frame
+from dbray.labelling import label_dtype, label_planes
+from dbray.planes import Frame, plane_frame
+from dbray.report import Picture, picture_uri
 from dbray.scores.agreement import cohens_kappa, count_agreements, mean_jaccard
 from dbray.scores.fragmentation import count_regions
 from dbray.scores.intervals import LEVEL, plane_weights

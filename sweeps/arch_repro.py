@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
-from dbray.study.options import TrainingOptions, presets_with
+from dbray.study import TrainingOptions, presets_with
 
 LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 QUICK = (*LAPTOP[:-1], "wideresnet@10")

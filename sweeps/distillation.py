@@ -17,7 +17,7 @@ from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.config import DistillationConfig, DistillationLoss, TrialConfig
 from dbray.errors import UserError
-from dbray.study.options import TrainingOptions, presets_with
+from dbray.study import TrainingOptions, presets_with
 
 if TYPE_CHECKING:
     from dbray.datasets import Dataset

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbray.command_line import run_command
 from dbray.config import NoiseConfig, NoiseKind, TrialConfig
 from dbray.errors import UserError
-from dbray.study.options import TrainingOptions, presets_with
+from dbray.study import TrainingOptions, presets_with
 
 if TYPE_CHECKING:
     from dbray.datasets import Dataset
@@ -118,7 +118,7 @@ def main(options: DoubleDescent) -> int:
 
 def all_widths(options: DoubleDescent) -> list[int]:
     """Widths that are asked for or known, and those that a refinement adds."""
-    from dbray.store.opening import study_at
+    from dbray.store import study_at
     from dbray.study.refinement import known_widths, new_widths
 
     study = study_at(options.storage, options.name)
@@ -138,7 +138,7 @@ def grid(
 ) -> Iterator[TrialConfig]:
     """Every trial; the widest first, as they take longest."""
     from dbray.study.grid import grid_point
-    from dbray.training.recipes import double_descent_recipe
+    from dbray.training import double_descent_recipe
 
     side = min(dataset.input_shape[1:])
     base = double_descent_recipe(options.arch, options.size, dataset.name, side)

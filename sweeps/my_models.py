@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dbray.command_line import run_command
 from dbray.errors import UserError
-from dbray.study.options import StudyOptions
+from dbray.study import StudyOptions
 
 
 @dataclass(frozen=True)

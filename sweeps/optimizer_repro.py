@@ -14,7 +14,7 @@ from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.config import OptimizerName
 from dbray.errors import UserError
-from dbray.study.options import TrainingOptions, presets_with
+from dbray.study import TrainingOptions, presets_with
 
 GRIDS: dict[str, dict[str, Any]] = {
     "quick": {"name": "optimizer_repro_quick"},
@@ -48,7 +48,7 @@ def main(options: OptimizerRepro) -> int:
     options.validate()
     from dbray.study.grid import grid_point
     from dbray.study.study import run_study, study_dataset
-    from dbray.training.recipes import optimizer_recipe
+    from dbray.training import optimizer_recipe
 
     dataset = study_dataset(options)
     side = min(dataset.input_shape[1:])

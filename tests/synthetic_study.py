@@ -24,7 +24,7 @@ from dbray.config import (
     TrialConfig,
     group_label,
 )
-from dbray.planes.kinds import plane_ids_of, plane_kind
+from dbray.planes import plane_ids_of, plane_kind
 from dbray.store import Study, create_or_extend
 from dbray.store.schemas import (
     AGREEMENT,

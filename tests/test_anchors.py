@@ -8,16 +8,19 @@ from hypothesis import strategies as st
 from dbray.config import NoiseConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.planes.anchors import (
-    NO_IMAGE,
+from dbray.planes import (
+    PLANE_KINDS,
     Anchors,
     PlaneSource,
     anchors_frame,
     check_planes,
     frames_of,
+    parse_plane_id,
     plane_anchors,
+    plane_ids_of,
+    plane_kind,
 )
-from dbray.planes.kinds import PLANE_KINDS, parse_plane_id, plane_ids_of, plane_kind
+from dbray.planes.anchors import NO_IMAGE
 
 NOISE = NoiseConfig(0.2)
 DRAWN = tuple(kind for kind in PLANE_KINDS if kind not in ("adversarial", "chosen"))

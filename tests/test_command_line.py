@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 from conftest import ROOT, run_script
 
-from analysis.__main__ import Report
-from dbray.study.options import StudyOptions
-
 SCRIPT = "sweeps/arch_repro.py"
+OPTIONS = "dbray.study.options"
 
 
 def script_options():
-    """Options classes of every script in sweeps/."""
-    for path in sorted((ROOT / "sweeps").glob("*.py")):
+    """Options classes of every script in sweeps/ and analysis/."""
+    scripts = (path for room in ("sweeps", "analysis") for path in (ROOT / room).glob("[a-z]*.py"))
+    for path in sorted(scripts):
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[path.stem] = module  # where inspect looks for a class's source
@@ -26,7 +25,7 @@ def script_options():
         yield from (
             value
             for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, StudyOptions)
+            if dataclasses.is_dataclass(value) and value.__module__ in (path.stem, OPTIONS)
         )
 
 
@@ -44,14 +43,14 @@ def test_help_comes_at_once_and_explains_every_option(tmp_path):
 
 def test_parsing_loads_neither_torch_nor_ray(tmp_path):
     code = (
-        "import sys, dbray.command_line, dbray.study.options, dbray.architectures, analysis.__main__; "
+        "import sys, dbray.command_line, dbray.study, dbray.architectures; "
         "sys.exit(bool({'torch', 'ray', 'timm', 'pandas'} & sys.modules.keys()))"
     )
     (tmp_path / "check.py").write_text(code)
     assert run_script(str(tmp_path / "check.py"), cwd=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("options", [*script_options(), Report], ids=lambda o: o.__name__)
+@pytest.mark.parametrize("options", list(script_options()), ids=lambda o: o.__name__)
 def test_every_option_is_documented(options):
     for owner in options.__mro__[:-1]:
         source = inspect.getsource(owner)
@@ -110,6 +109,6 @@ def test_what_cannot_work_is_refused_before_a_study_is_made(tmp_path, arguments,
 
 
 def test_a_report_of_nothing(tmp_path):
-    ended = run_script("analysis/__main__.py", "--name", "absent", cwd=tmp_path)
+    ended = run_script("analysis/report.py", "runs/absent", cwd=tmp_path)
     assert ended.returncode == 2
     assert "no study.json" in ended.stderr

@@ -8,12 +8,12 @@ import pytest
 from browser import FLAGS, open_page
 from width_study import NOISE, grid, write_width_study
 
-from analysis.double_descent import double_descent_in_words, shown_widths
-from analysis.report import write_report
-from analysis.tables import load_tables
-from analysis.width_claims import check_double_descent
-from analysis.width_curves import NO_NOISE, WidthCurves, noise_name, width_curves
 from dbray.config import NoiseConfig
+from dbray.report import write_report
+from dbray.report.claims.double_descent import check_double_descent
+from dbray.report.sections.double_descent import double_descent_in_words, shown_widths
+from dbray.report.tables.tables import load_tables
+from dbray.report.tables.width_curves import NO_NOISE, WidthCurves, noise_name, width_curves
 from dbray.scores.threshold import Threshold
 
 NOISY = "20 % wrong labels"

@@ -13,11 +13,11 @@ from torch import nn
 
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
-from dbray.planes.kinds import plane_ids_of
+from dbray.planes import plane_ids_of
 from dbray.study import estimate
 from dbray.study.calibration import Speed
 from dbray.study.estimate import GroupCost, describe, study_costs
-from dbray.trial.plan import PlanePlan
+from dbray.trial import PlanePlan
 
 PLAN = PlanePlan(
     counts={"test": 7, "train": 3},

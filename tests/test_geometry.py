@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dbray.labelling.label_maps import label_planes
-from dbray.planes.geometry import plane_frame, plane_grid
+from dbray.labelling import label_planes
+from dbray.planes import plane_frame, plane_grid
 from dbray.scores.agreement import count_agreements
 from dbray.scores.fragmentation import count_regions
 

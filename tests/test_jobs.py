@@ -20,7 +20,7 @@ from dbray.store.schemas import (
     parquet_bytes,
     predictions_table,
 )
-from dbray.sweep.resources import ray_session
+from dbray.sweep import ray_session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 

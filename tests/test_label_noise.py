@@ -17,7 +17,7 @@ from dbray.config import (
     group_label,
     stored_config,
 )
-from dbray.datasets.label_noise import noisy_labels
+from dbray.datasets import noisy_labels
 from dbray.errors import UserError
 
 PLAIN = TrialConfig("digits", "f" * 64, "mlp", width=24)

@@ -7,9 +7,8 @@ from torch import nn
 
 from dbray.architectures import build_model
 from dbray.errors import TrialFailedError
-from dbray.labelling.label_maps import label_dtype, label_planes, predict
-from dbray.planes.anchors import PlaneSource, frames_of
-from dbray.planes.geometry import plane_frame, plane_grid
+from dbray.labelling import label_dtype, label_planes, predict
+from dbray.planes import PlaneSource, frames_of, plane_frame, plane_grid
 
 CPU = torch.device("cpu")
 

@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dbray.config import NoiseConfig
-from dbray.datasets.label_noise import noisy_labels
+from dbray.datasets import noisy_labels
 from dbray.errors import TrialFailedError, UserError
-from dbray.labelling import margins
-from dbray.labelling.margins import HALVINGS, STEPS, walk
-from dbray.labelling.segments import DIRECTIONS, draw_lines, kinds_of_lines
-from dbray.planes.anchors import PlaneSource, image_pool
+from dbray.labelling import DIRECTIONS, HALVINGS, STEPS, draw_lines, kinds_of_lines, margins, walk
+from dbray.planes import PlaneSource, image_pool
 
 CPU = torch.device("cpu")
 NOISE = NoiseConfig(0.2, seed=3)

@@ -24,9 +24,14 @@ from test_store import CONFIG, DESCRIBED, commit, labels
 
 from dbray.errors import StorageError, UserError
 from dbray.jobs import TABLES
-from dbray.store import Folder, create_or_extend, open_folder, open_study
-from dbray.store.check import state_folder
-from dbray.store.label_maps import read_label_maps
+from dbray.store import (
+    Folder,
+    create_or_extend,
+    open_folder,
+    open_study,
+    read_label_maps,
+    state_folder,
+)
 from dbray.store.s3 import S3
 
 BUCKET = "s3://studies/some/where"
@@ -132,8 +137,7 @@ def test_the_report_is_made_again_where_the_study_lies(moto_url, reach, tmp_path
     reach(moto_url)
     page = "arch_repro/report/index.html"
     open_folder(BUCKET).delete(page)
-    command = ("--storage", BUCKET, "--name", "arch_repro")
-    ended = run("analysis/__main__.py", *command, cwd=tmp_path)
+    ended = run("analysis/report.py", f"{BUCKET}/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"report: {BUCKET}/{page}\n"
     assert open_folder(BUCKET).exists(page)

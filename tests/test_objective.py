@@ -12,7 +12,8 @@ from torch import nn
 
 from dbray.architectures import build_model
 from dbray.config import DistillationConfig, TrainingConfig
-from dbray.training.objective import Teacher, distillation_loss, label_loss, teacher_loss
+from dbray.training import Teacher
+from dbray.training.objective import distillation_loss, label_loss, teacher_loss
 from dbray.training.training import train
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dbray.config import DistillationConfig, TrainingConfig
+from dbray.training import Teacher, make_optimizer
 from dbray.training.augmentation import make_mix
 from dbray.training.loop import Loop
-from dbray.training.objective import Teacher
-from dbray.training.optimization import ScaledStep, make_optimizer
+from dbray.training.optimization import ScaledStep
 
 CPU = torch.device("cpu")
 ROOT = torch.tensor([[2.0, 0.5, 0.0], [0.0, 1.0, -1.0], [0.3, 0.0, 0.7]], dtype=torch.float64)

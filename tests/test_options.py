@@ -7,7 +7,8 @@ import pytest
 
 from dbray.command_line import parse
 from dbray.errors import UserError
-from dbray.study.options import PRESETS, StudyOptions, TrainingOptions, presets_with
+from dbray.study import StudyOptions, TrainingOptions, presets_with
+from dbray.study.options import PRESETS
 
 
 def test_pictures_by_id_by_kind_and_one_of_each_further_kind():

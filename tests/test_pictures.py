@@ -6,11 +6,8 @@ import torch
 from torch import nn
 
 from dbray.architectures import build_model
-from dbray.labelling import pictures
-from dbray.labelling.label_maps import label_planes
-from dbray.labelling.pictures import shade_planes
-from dbray.planes.anchors import PlaneSource, frames_of
-from dbray.planes.geometry import plane_grid
+from dbray.labelling import label_planes, pictures, shade_planes
+from dbray.planes import PlaneSource, frames_of, plane_grid
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dbray.planes.geometry import plane_frame, plane_grid
+from dbray.planes import plane_frame, plane_grid
 
 ANCHORS = arrays(np.float64, (3, 7), elements=st.floats(-10, 10).map(lambda x: round(x, 3)))
 

@@ -5,7 +5,7 @@ import torch
 
 from dbray.architectures import ARCHITECTURES, build_model
 from dbray.config import TrainingConfig
-from dbray.training.recipes import optimizer_recipe, recipe
+from dbray.training import optimizer_recipe, recipe
 from dbray.training.training import train
 
 

@@ -22,21 +22,25 @@ from synthetic_study import (
     write_synthetic_study,
 )
 
-from analysis import charts
-from analysis.claims import check_claims
-from analysis.distillation import check_distillation, distillation_frame, distillation_matrix
-from analysis.gallery import gallery_chart
-from analysis.names import display_name
-from analysis.off_manifold import agreement_by_kind, regions_by_kind
-from analysis.optimizers import check_optimizers, optimizer_chart, optimizer_frame
-from analysis.palette import FIRST_TEN, VISION, class_colours, class_colours_rgb, seen_as
-from analysis.pictures import Picture, read_pictures, read_planes
-from analysis.regions import picture_image, plotted_rectangle, positions_in_picture
-from analysis.report import build_report, write_report
-from analysis.sheets import FOLDER, GAP, HEAD, LINE, NAMES, NARROWEST, write_sheets
-from analysis.similarity import measures_against_planes
-from analysis.tables import load_tables, similarity_frame
 from dbray.errors import UserError
+from dbray.report import Picture, build_report, write_report, write_sheets
+from dbray.report.claims.architectures import check_claims
+from dbray.report.figures import charts
+from dbray.report.figures.gallery import gallery_chart
+from dbray.report.figures.regions import picture_image, plotted_rectangle, positions_in_picture
+from dbray.report.figures.sheets import FOLDER, GAP, HEAD, LINE, NAMES, NARROWEST
+from dbray.report.page.names import display_name
+from dbray.report.page.palette import FIRST_TEN, VISION, class_colours, class_colours_rgb, seen_as
+from dbray.report.sections.distillation import (
+    check_distillation,
+    distillation_frame,
+    distillation_matrix,
+)
+from dbray.report.sections.off_manifold import agreement_by_kind, regions_by_kind
+from dbray.report.sections.optimizers import check_optimizers, optimizer_chart, optimizer_frame
+from dbray.report.sections.similarity import measures_against_planes
+from dbray.report.tables.pictures import read_pictures, read_planes
+from dbray.report.tables.tables import load_tables, similarity_frame
 from dbray.store import create_or_extend
 from dbray.store.schemas import AGREEMENT_BY_GROUP, DISTILLATION
 

@@ -4,7 +4,8 @@ import pytest
 import ray
 
 from dbray.errors import UserError
-from dbray.sweep.resources import Resources, slots_on_ray
+from dbray.sweep import Resources
+from dbray.sweep.resources import slots_on_ray
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_study import write_synthetic_study
 
-from analysis import report, selection
-from analysis.report import build_report
-from analysis.score_tables import read_fragmentation, read_pairs, read_scores
-from analysis.selection import MAX_ROWS, first_of_groups, shown_labels, thinned
-from analysis.tables import load_tables
+from dbray.report import build_report, report
+from dbray.report.tables import selection
+from dbray.report.tables.score_tables import read_fragmentation, read_pairs, read_scores
+from dbray.report.tables.selection import MAX_ROWS, first_of_groups, shown_labels, thinned
+from dbray.report.tables.tables import load_tables
 
 GROUPS = {"vit": 0.5, "resnet": 0.8, "vgg": 0.9, "fcnet": 0.7, "mixer": 0.6}
 
@@ -62,7 +62,7 @@ def test_groups_are_evenly_spaced_and_hold_both_ends(count, trials):
 
 
 def test_pieces_of_tables_are_what_the_whole_tables_say(study, monkeypatch):
-    monkeypatch.setattr("analysis.score_tables.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("dbray.report.tables.score_tables.ROWS_AT_ONCE", 7)
     trials = load_tables(study).trials
     kept = trials.groupby("label").head(2)
     compared = kept.head(3)

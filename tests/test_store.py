@@ -23,8 +23,7 @@ from dbray.config import (
     stored_config,
 )
 from dbray.errors import StorageError, UserError
-from dbray.store import create_or_extend, open_folder, open_study
-from dbray.store.label_maps import read_label_maps
+from dbray.store import create_or_extend, open_folder, open_study, read_label_maps
 from dbray.store.schemas import (
     confidences_from_table,
     label_maps_from_table,

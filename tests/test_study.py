@@ -201,7 +201,7 @@ def test_the_report_can_be_made_again(undisturbed, tmp_path):
     subprocess.run(["cp", "-r", folder.parent, tmp_path], check=True)
     page = tmp_path / "runs" / "arch_repro" / "report" / "index.html"
     page.unlink()
-    ended = run_script("analysis/__main__.py", cwd=tmp_path)
+    ended = run_script("analysis/report.py", "runs/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert page.exists()
 

@@ -16,8 +16,7 @@ from dbray.config import TrainingConfig
 from dbray.datasets import load_dataset
 from dbray.errors import TrialFailedError
 from dbray.store import open_study
-from dbray.training.distributed import ALONE, Team
-from dbray.training.training import Training
+from dbray.training import ALONE, Team, Training
 
 PLAIN = TrainingConfig(
     epochs=2, batch_size=100, learning_rate=0.02, schedule="cosine", crop_padding=1

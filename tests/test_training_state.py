@@ -16,12 +16,12 @@ from width_study import RECIPE
 from dbray.architectures import build_model
 from dbray.config import DistillationConfig, NoiseConfig, TrainingConfig, TrialConfig
 from dbray.store import create_or_extend
-from dbray.sweep.tasks import Work, batches_of
-from dbray.training.objective import Teacher
+from dbray.sweep import Work
+from dbray.sweep.tasks import batches_of
+from dbray.training import LONGEST_HISTORY, Teacher, Training
 from dbray.training.saved_state import pack, unpack
-from dbray.training.training import LONGEST_HISTORY, Training
-from dbray.trial.plan import Execution, PlanePlan
-from dbray.trial.trial import SAVED_STATE, extend_trial, run_trials
+from dbray.trial import Execution, PlanePlan, extend_trial, run_trials
+from dbray.trial.trial import SAVED_STATE
 
 CPU = torch.device("cpu")
 QUICK = TrainingConfig(

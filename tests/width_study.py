@@ -12,11 +12,10 @@ from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.scope import scope_of
 from dbray.jobs.similarity import SimilarityJob
-from dbray.planes.kinds import plane_ids_of
+from dbray.planes import plane_ids_of
 from dbray.store import Study, create_or_extend
 from dbray.study.planes import plane_plan, write_planes
-from dbray.trial.plan import Execution, PlanePlan
-from dbray.trial.trial import run_trials, same_training
+from dbray.trial import Execution, PlanePlan, run_trials, same_training
 
 JOBS = (AgreementJob, FragmentationJob, SimilarityJob, DistillationJob, LinesJob)
 KINDS = ("test", "train", "train_correct", "train_mislabelled")

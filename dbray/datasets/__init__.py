@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbray.datasets.dataset import Dataset
+from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import UserError
 
 # Loader and what it brings; the modules behind it are imported when a data set is loaded.
@@ -71,4 +72,11 @@ def _loader(spec: str, data_dir: Path) -> Callable[[], Dataset]:
     return lambda: load_torchvision(spec, data_dir)
 
 
-__all__ = ["DATASETS", "PREFIXES", "Dataset", "load_dataset", "validate_dataset"]
+__all__ = [
+    "DATASETS",
+    "PREFIXES",
+    "Dataset",
+    "load_dataset",
+    "noisy_labels",
+    "validate_dataset",
+]

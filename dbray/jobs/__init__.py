@@ -9,7 +9,7 @@ from dbray.jobs.margins import LinesJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.scope import Scope, scope_of
 from dbray.jobs.similarity import SimilarityJob
-from dbray.store.study import Study
+from dbray.store import Study
 
 TABLES = (
     "agreement",

@@ -25,8 +25,8 @@ from dbray.scores.intervals import (
     pair_weights,
     percentile_interval,
 )
+from dbray.store import Study
 from dbray.store.schemas import AGREEMENT, AGREEMENT_BY_GROUP
-from dbray.store.study import Study
 
 PAIR_POINTS_A_TASK = 2e10  # pairs x planes x points: a second or so; less is not worth a task
 

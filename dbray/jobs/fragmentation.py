@@ -14,13 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dbray.jobs.scope import Scope
-from dbray.planes.kinds import PlaneKind
+from dbray.planes import PlaneKind
 from dbray.scores.fragmentation import count_classes, count_regions
 from dbray.scores.intervals import crossed_interval
-from dbray.store.label_maps import read_label_maps
-from dbray.store.records import CommittedTrial
+from dbray.store import CommittedTrial, Study, read_label_maps
 from dbray.store.schemas import FRAGMENTATION, FRAGMENTATION_BY_GROUP, parquet_bytes
-from dbray.store.study import Study
 
 TRIALS_A_TASK = 16  # at least
 MOST_TASKS = 256  # each costs some 30 ms, whatever it does

@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 
 from dbray.jobs.scope import Scope
 from dbray.scores.intervals import crossed_interval
-from dbray.store.records import CommittedTrial
+from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import LINE_MEANS, LINES_BY_GROUP, parquet_bytes
-from dbray.store.study import Study
 
 TRIALS_A_TASK = 16
 

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from dbray.scores.agreement import count_agreements
 from dbray.scores.intervals import Float64, plane_weights, replicate_sums, trial_weights
-from dbray.store.label_maps import read_label_maps
-from dbray.store.records import CommittedTrial
-from dbray.store.study import Study
+from dbray.store import CommittedTrial, Study, read_label_maps
 
 TRIALS_PER_BLOCK = 200  # at most; a block grows past it only for a group that is larger by itself
 WORKING_BYTES = 128 * 2**20  # of label maps, and of counts, that a task holds at a time

@@ -8,9 +8,8 @@ import pyarrow as pa
 
 from dbray.config import group_label
 from dbray.errors import UserError
-from dbray.planes.kinds import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
-from dbray.store.records import CommittedTrial
-from dbray.store.study import Study
+from dbray.planes import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
+from dbray.store import CommittedTrial, Study
 
 
 @dataclass(frozen=True)

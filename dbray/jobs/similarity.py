@@ -16,9 +16,8 @@ from dbray.scores.similarity import (
     expected_agreement,
     js_divergence,
 )
-from dbray.store.records import CommittedTrial
+from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import SIMILARITY, probabilities_from_table
-from dbray.store.study import Study
 
 TRIALS_PER_BLOCK = 128  # at most: a second or so of work for two blocks
 WORKING_BYTES = 256 * 2**20  # of two blocks' answers, which are held at a time

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dbray.errors import TrialFailedError
-from dbray.planes.geometry import Frame, plane_grid
+from dbray.planes import Frame, plane_grid
 
 LabelMap = NDArray[Any]  # uint8, or uint16 above 256 classes
 Confidence = NDArray[np.uint8]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dbray.labelling.label_maps import Confidence, LabelMap, shade_points
-from dbray.planes.geometry import Frame, plane_grid
+from dbray.planes import Frame, plane_grid
 
 LARGEST_IN_FULL = 200  # points a side
 STEP = 4  # between the points that are labelled first in a larger picture

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dbray.datasets.dataset import Dataset
-from dbray.planes.anchors import PlaneSource, image_pool, of_training_split
-from dbray.planes.kinds import PLANE_KINDS, PlaneKind
+from dbray.planes import PLANE_KINDS, PlaneKind, PlaneSource, image_pool, of_training_split
 
 DIRECTIONS = 4  # lines an image
 STREAM = 1_000_003  # keeps these draws apart from those of planes with the same seed

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dbray.config import NoiseConfig
+from dbray.datasets import noisy_labels
 from dbray.datasets.dataset import Dataset
-from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import UserError
 from dbray.planes.geometry import Frame, plane_frame
 from dbray.planes.kinds import NOISY, PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind

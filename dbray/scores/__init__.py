@@ -1,1 +1,1 @@
-"""Scores of label maps: agreement, fragmentation and their bootstrap intervals. NumPy only."""
+"""The arithmetic of the scores: pure functions of arrays, one file a score."""

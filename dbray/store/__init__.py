@@ -1,9 +1,11 @@
 """The contract of a study on storage: paths, schemas, commit, read."""
 
+from dbray.store.check import state_folder
 from dbray.store.folder import Folder
 from dbray.store.identity import create_or_extend
+from dbray.store.label_maps import read_label_maps
 from dbray.store.location import open_folder
-from dbray.store.opening import open_study
+from dbray.store.opening import open_study, open_study_folder, study_at
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
 from dbray.store.study import Study
 
@@ -17,4 +19,8 @@ __all__ = [
     "create_or_extend",
     "open_folder",
     "open_study",
+    "open_study_folder",
+    "read_label_maps",
+    "state_folder",
+    "study_at",
 ]

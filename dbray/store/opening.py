@@ -1,6 +1,7 @@
 """Studies by their storage location and name."""
 
 import re
+from pathlib import Path
 
 from dbray.errors import UserError
 from dbray.store.location import open_folder
@@ -35,4 +36,23 @@ def open_study(storage: str, name: str) -> Study:
     study = study_at(storage, name)
     if not study.folder.exists("study.json"):
         raise UserError(f"{study.location}: no study here (no study.json); check --storage, --name")
+    return study
+
+
+def open_study_folder(place: str) -> Study:
+    """An existing study by its own folder: ``runs/arch_repro``, ``s3://bucket/prefix/arch_repro``.
+
+    Raises
+    ------
+    UserError
+        If there is no study in that folder.
+    """
+    path, mark, parameters = place.partition("?") if "://" in place else (place, "", "")
+    storage, _, name = path.rstrip("/").rpartition("/")
+    if "://" not in place:
+        folder = Path(place).expanduser().resolve()
+        storage, name = str(folder.parent), folder.name
+    study = study_at(f"{storage}{mark}{parameters}", name)
+    if not study.folder.exists("study.json"):
+        raise UserError(f"{study.location}: no study here (no study.json)")
     return study

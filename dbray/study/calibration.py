@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dbray.config import TrainingConfig
-from dbray.labelling.label_maps import BATCH_ON_CPU, BATCH_ON_CUDA
-from dbray.training.loop import AUTOCAST
-from dbray.training.optimization import make_optimizer
+from dbray.labelling import BATCH_ON_CPU, BATCH_ON_CUDA
+from dbray.training import AUTOCAST, make_optimizer
 
 BACKWARD = 2  # gradients of weights and of activations: each costs about one forward pass
 CALL_FLOPS = {"cpu": 20e9, "cuda": 2e12}  # a timed call shall do no more, if its batch allows

@@ -14,13 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dbray.config import AnyConfig, TrainingConfig, TrialConfig, group_label
 from dbray.datasets import Dataset
-from dbray.labelling.label_maps import label_dtype
-from dbray.labelling.margins import HALVINGS, STEPS
-from dbray.labelling.segments import DIRECTIONS, kinds_of_lines
+from dbray.labelling import DIRECTIONS, HALVINGS, STEPS, kinds_of_lines, label_dtype
 from dbray.study.calibration import BACKWARD, Speed, cpu_threads, measure_speed
-from dbray.training.training import LONGEST_HISTORY
-from dbray.trial.plan import PlanePlan
-from dbray.trial.trial import build, same_training
+from dbray.training import LONGEST_HISTORY
+from dbray.trial import PlanePlan, build, same_training
 
 # A model whose step on two images takes more is not timed but borrows another one's speed.
 AFFORDABLE_STEP_FLOPS = {"cpu": 100e9, "cuda": 2e13}

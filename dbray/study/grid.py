@@ -7,7 +7,7 @@ from dbray.architectures import parse_architecture
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.study.options import TrainingOptions
-from dbray.training.recipes import recipe
+from dbray.training import recipe
 
 
 def training_config(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from dbray.config import OptimizerName, PrecisionName, ScheduleName, SizeName
 from dbray.datasets import validate_dataset
 from dbray.errors import UserError
-from dbray.planes.kinds import parse_plane_id, plane_ids_of, plane_kind
+from dbray.planes import parse_plane_id, plane_ids_of, plane_kind
 
 PresetName = Literal["laptop", "quick", "paper"]
 DrawnKind = Literal["test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated"]

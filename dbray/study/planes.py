@@ -11,15 +11,21 @@ import torch
 from dbray.config import NoiseConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.planes.anchors import Anchors, PlaneSource, anchors_frame, plane_anchors
+from dbray.planes import (
+    NOISY,
+    Anchors,
+    PlaneSource,
+    anchors_frame,
+    plane_anchors,
+    plane_ids_of,
+    plane_kind,
+    png_bytes,
+)
 from dbray.planes.attack import adversarial_anchors
-from dbray.planes.kinds import NOISY, plane_ids_of, plane_kind
-from dbray.planes.thumbnails import png_bytes
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
 from dbray.study.options import StudyOptions
-from dbray.trial.plan import PlanePlan
-from dbray.trial.trial import load_model
+from dbray.trial import PlanePlan, load_model
 
 EXTENT = 0.1  # share of its side by which a score plane reaches past its anchors
 PICTURE_EXTENT = 0.5

@@ -8,17 +8,15 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from analysis.report import write_report
-from analysis.sheets import write_sheets
 from dbray.architectures import build_model
 from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
 from dbray.datasets import Dataset, load_dataset
 from dbray.errors import UserError
 from dbray.jobs import is_scored, score
-from dbray.planes.anchors import check_planes
-from dbray.store import Study, create_or_extend
-from dbray.store.opening import study_at
+from dbray.planes import check_planes
+from dbray.report import write_report, write_sheets
+from dbray.store import Study, create_or_extend, study_at
 from dbray.study.estimate import describe, study_costs
 from dbray.study.options import StudyOptions, TrainingOptions
 from dbray.study.planes import (
@@ -31,12 +29,17 @@ from dbray.study.planes import (
     write_planes,
 )
 from dbray.study.provenance import library_versions, record_invocation
-from dbray.sweep.resources import Resources, check_resources, ray_session, slots_here
-from dbray.sweep.sweep import missing_work, run_sweep
-from dbray.sweep.tasks import Work
-from dbray.training.distributed import smallest_share
-from dbray.training.training import steps_per_epoch
-from dbray.trial.plan import PlanePlan
+from dbray.sweep import (
+    Resources,
+    Work,
+    check_resources,
+    missing_work,
+    ray_session,
+    run_sweep,
+    slots_here,
+)
+from dbray.training import smallest_share, steps_per_epoch
+from dbray.trial import PlanePlan
 
 
 def run_study(

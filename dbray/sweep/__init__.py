@@ -1,1 +1,15 @@
-"""sweep."""
+"""The sweep: Ray Tune runs what a study lacks, Ray Train a training by several processes."""
+
+from dbray.sweep.resources import Resources, check_resources, ray_session, slots_here
+from dbray.sweep.sweep import missing_work, run_sweep
+from dbray.sweep.tasks import Work
+
+__all__ = [
+    "Resources",
+    "Work",
+    "check_resources",
+    "missing_work",
+    "ray_session",
+    "run_sweep",
+    "slots_here",
+]

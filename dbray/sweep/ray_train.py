@@ -13,8 +13,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from dbray.store import Folder
 from dbray.sweep.resources import Resources
-from dbray.training.distributed import Team
-from dbray.trial.plan import Execution
+from dbray.training import Team
+from dbray.trial import Execution
 
 PATIENCE = 24 * 3600  # seconds that a process waits for the others, the leader's labelling included
 

@@ -11,12 +11,11 @@ from ray import tune
 from dbray.command_line import last_line
 from dbray.config import AnyConfig, group_label
 from dbray.datasets import Dataset
-from dbray.store import Study
-from dbray.store.check import state_folder
+from dbray.store import Study, state_folder
 from dbray.sweep.progress import Progress, TrialProgress
 from dbray.sweep.resources import Resources, slots_on_ray
 from dbray.sweep.tasks import Task, Work, batches_of, do_batch, numbered
-from dbray.trial.plan import Execution, PlanePlan, covers
+from dbray.trial import Execution, PlanePlan, covers
 
 
 def run_sweep(

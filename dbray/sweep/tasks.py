@@ -14,9 +14,8 @@ from dbray.errors import TrialFailedError
 from dbray.store import CommittedTrial, Folder, Study
 from dbray.sweep.ray_train import train_together
 from dbray.sweep.resources import Resources
-from dbray.training.training import EpochRecord
-from dbray.trial.plan import Execution, PlanePlan
-from dbray.trial.trial import extend_trial, run_trials, same_training
+from dbray.training import EpochRecord
+from dbray.trial import Execution, PlanePlan, extend_trial, run_trials, same_training
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver
 REPORT_SHARE = 0.05  # of a training's time at most; a team's reports take seconds each

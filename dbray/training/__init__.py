@@ -1,1 +1,27 @@
-"""training."""
+"""Training a model, without Ray: recipe, loop, objective, optimizer, saved state."""
+
+from dbray.training.distributed import ALONE, Team, smallest_share
+from dbray.training.evaluation import evaluate_on
+from dbray.training.loop import AUTOCAST
+from dbray.training.objective import Teacher
+from dbray.training.optimization import make_optimizer
+from dbray.training.recipes import double_descent_recipe, optimizer_recipe, recipe
+from dbray.training.training import LONGEST_HISTORY, EpochRecord, OnEpoch, Training, steps_per_epoch
+
+__all__ = [
+    "ALONE",
+    "AUTOCAST",
+    "LONGEST_HISTORY",
+    "EpochRecord",
+    "OnEpoch",
+    "Teacher",
+    "Team",
+    "Training",
+    "double_descent_recipe",
+    "evaluate_on",
+    "make_optimizer",
+    "optimizer_recipe",
+    "recipe",
+    "smallest_share",
+    "steps_per_epoch",
+]

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dbray.config import NoiseConfig, TrainingConfig
-from dbray.datasets import Dataset
-from dbray.datasets.label_noise import noisy_labels
+from dbray.datasets import Dataset, noisy_labels
 from dbray.errors import TrialFailedError
 from dbray.training.augmentation import make_augmentation, make_mix
 from dbray.training.distributed import ALONE, Team

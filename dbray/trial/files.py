@@ -10,11 +10,8 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from dbray.datasets import Dataset
-from dbray.labelling.label_maps import label_planes, predict
-from dbray.labelling.margins import walk
-from dbray.labelling.pictures import shade_planes
-from dbray.labelling.segments import draw_lines, kinds_of_lines
-from dbray.planes.anchors import frames_of
+from dbray.labelling import draw_lines, kinds_of_lines, label_planes, predict, shade_planes, walk
+from dbray.planes import frames_of
 from dbray.store.schemas import (
     HISTORY,
     label_maps_table,
@@ -22,7 +19,7 @@ from dbray.store.schemas import (
     parquet_bytes,
     predictions_table,
 )
-from dbray.training.training import EpochRecord
+from dbray.training import EpochRecord
 from dbray.trial.plan import PlanePlan
 
 PROBABILITIES = 2**22  # at most this many are kept of a trial's answers on the test images

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dbray.planes.anchors import PlaneSource
-from dbray.planes.kinds import plane_ids_of
+from dbray.planes import PlaneSource, plane_ids_of
 from dbray.store import CommittedTrial
-from dbray.training.distributed import ALONE, Team
+from dbray.training import ALONE, Team
 
 TEST_PREDICTIONS = "test_predictions.parquet"
 

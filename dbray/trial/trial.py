@@ -17,9 +17,7 @@ from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
 from dbray.store import CommittedTrial, Study
-from dbray.training.evaluation import evaluate_on
-from dbray.training.objective import Teacher
-from dbray.training.training import EpochRecord, OnEpoch, Training
+from dbray.training import EpochRecord, OnEpoch, Teacher, Training, evaluate_on
 from dbray.trial.files import (
     history_bytes,
     lines_bytes,

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from analysis.epoch_charts import epochs_chart, history_chart
-from analysis.gallery import gallery_chart
-from analysis.page import Figure, Section, Table
-from analysis.tables import SCORED_KIND, StudyTables, records
-from analysis.width_charts import curves_chart, kinds_chart
-from analysis.width_curves import NO_NOISE, WidthCurves, label_at, width_history
 from dbray.config import TrialConfig
+from dbray.report.figures.epoch_charts import epochs_chart, history_chart
+from dbray.report.figures.gallery import gallery_chart
+from dbray.report.figures.width_charts import curves_chart, kinds_chart
+from dbray.report.page.page import Figure, Section, Table
+from dbray.report.tables.tables import SCORED_KIND, StudyTables, records
+from dbray.report.tables.width_curves import NO_NOISE, WidthCurves, label_at, width_history
 from dbray.scores.threshold import FITTED
 
 PLANES_A_FIGURE = 3

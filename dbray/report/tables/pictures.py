@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dbray.planes.kinds import IDS_PER_KIND, LOCAL, OFF_MANIFOLD, plane_ids_of
+from dbray.planes import IDS_PER_KIND, LOCAL, OFF_MANIFOLD, plane_ids_of
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import confidences_from_table, label_maps_from_table
 

@@ -5,10 +5,10 @@ from dataclasses import asdict
 import altair as alt
 import pandas as pd
 
-from analysis.names import display_name
-from analysis.page import Figure, Section, Table
-from analysis.tables import StudyTables, records
-from analysis.theme import INK, MUTED
+from dbray.report.page.names import display_name
+from dbray.report.page.page import Figure, Section, Table
+from dbray.report.page.theme import INK, MUTED
+from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.rank_correlation import rank_correlation
 
 MEASURES = {

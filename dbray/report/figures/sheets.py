@@ -7,12 +7,12 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from analysis.names import KIND_TITLES, class_name
-from analysis.palette import class_colours
-from analysis.pictures import Picture, Plane, pictured_ids, read_pictures, read_planes
-from analysis.regions import picture_image, plotted_rectangle, positions_in_picture
-from analysis.tables import gallery_trials, trials_frame
-from analysis.theme import INK, MUTED
+from dbray.report.figures.regions import picture_image, plotted_rectangle, positions_in_picture
+from dbray.report.page.names import KIND_TITLES, class_name
+from dbray.report.page.palette import class_colours
+from dbray.report.page.theme import INK, MUTED
+from dbray.report.tables.pictures import Picture, Plane, pictured_ids, read_pictures, read_planes
+from dbray.report.tables.tables import gallery_trials, trials_frame
 from dbray.store import CommittedTrial, Study
 
 FOLDER = "report/pictures"

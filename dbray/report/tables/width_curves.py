@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.names import display_name
-from analysis.tables import SCORED_KIND, StudyTables, records
 from dbray.config import NoiseConfig, TrialConfig, architecture_name
-from dbray.planes.kinds import NOISY
+from dbray.planes import NOISY
+from dbray.report.page.names import display_name
+from dbray.report.tables.tables import SCORED_KIND, StudyTables, records
 from dbray.scores.intervals import mean_interval
 from dbray.scores.threshold import Threshold, find_threshold
 

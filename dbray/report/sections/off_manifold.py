@@ -3,13 +3,13 @@
 import altair as alt
 import pandas as pd
 
-from analysis.gallery import gallery_chart
-from analysis.names import KIND_TITLES, display_name
-from analysis.page import Figure, Section, Table
-from analysis.pictures import APART, Plane
-from analysis.tables import SCORED_KIND, StudyTables, group_order
-from analysis.theme import INK
-from dbray.planes.kinds import OFF_MANIFOLD
+from dbray.planes import OFF_MANIFOLD
+from dbray.report.figures.gallery import gallery_chart
+from dbray.report.page.names import KIND_TITLES, display_name
+from dbray.report.page.page import Figure, Section, Table
+from dbray.report.page.theme import INK
+from dbray.report.tables.pictures import APART, Plane
+from dbray.report.tables.tables import SCORED_KIND, StudyTables, group_order
 
 CELL_WIDTH, CELL_HEIGHT = 84, 34  # px
 

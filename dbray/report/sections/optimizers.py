@@ -5,12 +5,12 @@ from itertools import groupby
 import altair as alt
 import pandas as pd
 
-from analysis.claims import Comparison, Interval, Verdict, decide
-from analysis.names import display_name
-from analysis.page import Figure, Section, Table
-from analysis.tables import StudyTables, records
-from analysis.theme import LINE_COLOURS
 from dbray.config import TrialConfig
+from dbray.report.claims.architectures import Comparison, Interval, Verdict, decide
+from dbray.report.page.names import display_name
+from dbray.report.page.page import Figure, Section, Table
+from dbray.report.page.theme import LINE_COLOURS
+from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.intervals import mean_interval
 
 TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "sam": "SAM"}

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from analysis.theme import LINE_COLOURS
-from analysis.width_charts import PANEL_WIDTH, curve_layers
-from analysis.width_curves import MEASURES, WidthCurves
+from dbray.report.figures.width_charts import PANEL_WIDTH, curve_layers
+from dbray.report.page.theme import LINE_COLOURS
+from dbray.report.tables.width_curves import MEASURES, WidthCurves
 
 EPOCH_MEASURES = ("test_error", "fragmentation", "agreement")
 WIDTHS_SHOWN = 5

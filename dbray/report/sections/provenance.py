@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.names import display_name
-from analysis.page import Section, Table
-from analysis.tables import StudyTables
 from dbray.config import TrialConfig
+from dbray.report.page.names import display_name
+from dbray.report.page.page import Section, Table
+from dbray.report.tables.tables import StudyTables
 from dbray.store import Study
 
 NAMED = 20  # models of a group, failures

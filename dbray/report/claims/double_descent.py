@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from analysis.claims import Comparison, Interval, Verdict, decide
-from analysis.tables import records
-from analysis.width_curves import MEASURES, NO_NOISE, WidthCurves
+from dbray.report.claims.architectures import Comparison, Interval, Verdict, decide
+from dbray.report.tables.tables import records
+from dbray.report.tables.width_curves import MEASURES, NO_NOISE, WidthCurves
 
 TITLES = {measure.name: measure.title for measure in MEASURES}
 

@@ -3,11 +3,11 @@
 import altair as alt
 import pandas as pd
 
-from analysis.claims import Comparison, Interval, Verdict, decide
-from analysis.names import display_name
-from analysis.page import Figure, Section, Table
-from analysis.tables import StudyTables, records
-from analysis.theme import INK
+from dbray.report.claims.architectures import Comparison, Interval, Verdict, decide
+from dbray.report.page.names import display_name
+from dbray.report.page.page import Figure, Section, Table
+from dbray.report.page.theme import INK
+from dbray.report.tables.tables import StudyTables, records
 
 CELL_WIDTH, CELL_HEIGHT = 118, 58  # px
 LOSSES = {

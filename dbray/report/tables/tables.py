@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from analysis.names import FAMILY_TITLES, display_name, family
-from analysis.pictures import Picture, Plane, gallery_planes, read_pictures
-from analysis.score_tables import read_fragmentation, read_pairs, read_scores
-from analysis.selection import (
+from dbray.config import AnyConfig, TrialConfig, group_label
+from dbray.errors import UserError
+from dbray.report.page.names import FAMILY_TITLES, display_name, family
+from dbray.report.tables.pictures import Picture, Plane, gallery_planes, read_pictures
+from dbray.report.tables.score_tables import read_fragmentation, read_pairs, read_scores
+from dbray.report.tables.selection import (
     MAX_ROWS,
     TRIALS_COMPARED,
     TRIALS_KEPT,
     first_of_groups,
     shown_labels,
 )
-from dbray.config import AnyConfig, TrialConfig, group_label
-from dbray.errors import UserError
 from dbray.store import CommittedTrial, FailedTrial, Study
 from dbray.store.schemas import HISTORY
 

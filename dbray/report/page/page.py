@@ -11,7 +11,7 @@ import altair as alt
 import jinja2
 import vl_convert
 
-from analysis.theme import VEGA_CONFIG
+from dbray.report.page.theme import VEGA_CONFIG
 
 # Runs inside the bundle, where vegaEmbed is in scope; every figure carries its own spec.
 EMBED = """

@@ -14,7 +14,7 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis.names import OTHERS, display_name, family, split_label
+from dbray.report.page.names import OTHERS, display_name, family, split_label
 
 Outcome = Literal["holds", "does not hold", "cannot be told"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.palette import class_colours_rgb
-from analysis.pictures import Picture
+from dbray.report.page.palette import class_colours_rgb
+from dbray.report.tables.pictures import Picture
 
 LARGEST_ON_PAGE = 200  # points a side; a gallery shows about a hundred
 PALEST = 0.2  # share of its colour that the least certain point keeps

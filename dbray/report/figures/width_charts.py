@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from analysis.theme import INK, LINE_COLOURS, MUTED
-from analysis.width_curves import MEASURES, Measure, WidthCurves
+from dbray.report.page.theme import INK, LINE_COLOURS, MUTED
+from dbray.report.tables.width_curves import MEASURES, Measure, WidthCurves
 
 PANEL_WIDTH, PANEL_HEIGHT = 400, 190  # px
 Y_LABELS = 34  # px: panels above each other stand in line

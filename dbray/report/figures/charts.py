@@ -3,10 +3,10 @@
 import altair as alt
 import pandas as pd
 
-from analysis.names import display_name
-from analysis.selection import thinned
-from analysis.tables import StudyTables, group_order
-from analysis.theme import FAMILY_SCALE, INK, LINE_COLOURS, MUTED
+from dbray.report.page.names import display_name
+from dbray.report.page.theme import FAMILY_SCALE, INK, LINE_COLOURS, MUTED
+from dbray.report.tables.selection import thinned
+from dbray.report.tables.tables import StudyTables, group_order
 
 ROW = 34  # px, a row of a chart with one architecture a row
 WIDE = 560  # px, the plotting area of a chart that stands alone

@@ -1,0 +1,12 @@
+"""The page of a study: score tables in, claims and figures out. No torch, no Ray.
+
+``tables/`` reads what a study has; ``claims/`` decides what it shows, ``figures/`` draws it;
+``sections/`` are the parts of the page, ``page/`` its look; ``report.py`` puts them together.
+"""
+
+from dbray.report.figures.regions import picture_uri
+from dbray.report.figures.sheets import write_sheets
+from dbray.report.report import build_report, write_report
+from dbray.report.tables.pictures import Picture
+
+__all__ = ["Picture", "build_report", "picture_uri", "write_report", "write_sheets"]

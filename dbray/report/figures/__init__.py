@@ -1,0 +1,1 @@
+"""Figures: Altair charts, and the pictures of decision regions."""

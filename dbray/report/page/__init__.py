@@ -1,0 +1,1 @@
+"""The page: template, theme, palette, and what things are called on it."""

@@ -1,0 +1,251 @@
+"""The report of a study: its tables in, one self-contained page out."""
+
+from collections.abc import Sequence
+
+from dbray.report.claims.architectures import Verdict, check_claims
+from dbray.report.claims.double_descent import check_double_descent
+from dbray.report.figures.charts import (
+    MEASURES,
+    accuracy_by_group,
+    agreement_matrix,
+    fragmentation_by_group,
+    training_curves,
+    within_agreement,
+)
+from dbray.report.figures.gallery import gallery_chart
+from dbray.report.page.page import Figure, Section, Table, render_page
+from dbray.report.sections.distillation import (
+    check_distillation,
+    distillation_in_words,
+    distillation_section,
+)
+from dbray.report.sections.double_descent import (
+    crowding_section,
+    curves_section,
+    double_descent_in_words,
+    numbers_section,
+    regions_section,
+    training_section,
+)
+from dbray.report.sections.off_manifold import off_manifold_section
+from dbray.report.sections.optimizers import check_optimizers, optimizer_section
+from dbray.report.sections.provenance import provenance_section
+from dbray.report.sections.similarity import similarity_section
+from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced
+from dbray.report.tables.tables import SEEDS_SHOWN, StudyTables, group_order, load_tables
+from dbray.report.tables.width_curves import is_width_study, width_curves
+from dbray.store import Study
+
+REPORT = "report/index.html"
+SCORES = "the study's scores/*.parquet"
+
+
+def build_report(study: Study, *, confidence: bool = False) -> bytes:
+    """HTML page of a scored study; with ``confidence``, pictures are shaded by it.
+
+    Raises
+    ------
+    UserError
+        If the study has no committed trial, or its scores are not there.
+    """
+    tables = load_tables(study)
+    if is_width_study(tables):
+        return _double_descent_page(study, tables, confidence=confidence)
+    shown = tables.of_shown_groups()
+    sections = [
+        _regions(shown, confidence=confidence),
+        _agreement(shown),
+        optimizer_section(shown),
+        distillation_section(tables),
+        _claims(tables),
+        _accuracy(shown),
+        similarity_section(shown),
+        off_manifold_section(shown, confidence=confidence),
+        _training(shown),
+        provenance_section(tables, study),
+    ]
+    there = [section for section in sections if section]
+    return render_page(tables.info["title"], [*_lead(tables), *_left_out(tables)], there)
+
+
+def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool) -> bytes:
+    curves = width_curves(tables)
+    sections = [
+        curves_section(curves),
+        regions_section(tables, curves, confidence=confidence),
+        _verdicts(check_double_descent(curves)),
+        crowding_section(curves),
+        training_section(tables, curves),
+        numbers_section(tables, curves),
+        provenance_section(tables, study),
+    ]
+    explained = (
+        "A network that is just large enough to fit its training labels, wrong ones among them, "
+        "has to bend its decision regions around them. This report trains one family of networks "
+        "at many widths and looks at errors, at the regions, and at how far models from different "
+        "seeds agree on them."
+    )
+    lead = [double_descent_in_words(curves), explained]
+    there = [section for section in sections if section]
+    return render_page(tables.info["title"], [words for words in lead if words], there)
+
+
+def write_report(study: Study, *, confidence: bool = False) -> str:
+    """Write the page into the study and say where it is."""
+    study.write_bytes(REPORT, build_report(study, confidence=confidence))
+    return f"{study.location}/{REPORT}"
+
+
+def _lead(tables: StudyTables) -> list[str]:
+    inside = tables.inside.sort_values("agreement")
+    data, planes = tables.info["dataset"], tables.info["planes"]
+    explained = (
+        "Train a network twice from different random seeds and you get two classifiers that may "
+        "be equally accurate and yet disagree. This report measures by how much: it takes three "
+        f"test images of {data['name']}, spans a flat slice through the space of images by them, "
+        f"asks every model for the class of {planes['resolution']} x {planes['resolution']} points "
+        f"of the slice, and compares the answers, on {planes['counts'].get('test', 0)} such slices."
+    )
+    students = distillation_in_words(tables)
+    if students:
+        return [students, explained]
+    if not len(inside):
+        return ["No group has two finished trials, so none can be compared.", explained]
+    least, most = inside.iloc[0], inside.iloc[-1]
+    finding = (
+        f"Two models of {most.name_a} agree on {most.agreement:.1%} of points "
+        f"(95 % interval {most.low:.1%} to {most.high:.1%})"
+    )
+    if len(inside) > 1:
+        finding += (
+            f"; two of {least.name_a} on only {least.agreement:.1%} "
+            f"({least.low:.1%} to {least.high:.1%})"
+        )
+    return [f"{finding}.", explained]
+
+
+def _left_out(tables: StudyTables) -> list[str]:
+    """What a page of many groups does not show."""
+    groups = tables.trials.label.nunique()
+    if len(tables.shown) == groups:
+        return []
+    return [
+        f"The study has {len(tables.trials)} models in {groups} groups. The figures and tables "
+        f"below show {len(tables.shown)} of the groups, evenly spaced from the most to the least "
+        "reproducible; the claims are checked on all of them. The scores of all groups and models "
+        f"are in {SCORES}."
+    ]
+
+
+def _regions(tables: StudyTables, *, confidence: bool) -> Section:
+    prose = [
+        "Each small picture is one model's view of one slice. If training were perfectly "
+        "reproducible, the pictures of a row would be the same. The three marks are the images "
+        "that span the slice, shown above it; their frames have the colour of their class."
+    ]
+    if int(tables.trials.groupby("label").size().max()) > SEEDS_SHOWN:
+        prose.append(f"Only the first {SEEDS_SHOWN} models of each group are shown.")
+    planes = [plane for plane in tables.planes if not plane.apart]
+    if not planes:
+        return Section("Decision regions", ["This study was run without pictures."])
+    groups = group_order(tables.trials, tables.groups)
+    order = evenly_spaced(groups, GROUPS_PICTURED)
+    if len(order) < len(groups):
+        prose.append(f"Only {len(order)} of the groups are shown, evenly spaced in their order.")
+    pictures = tables.info["pictures"]
+    prose.append(
+        f"The pictures have {pictures['resolution']} x {pictures['resolution']} points and reach "
+        f"past the three images by {pictures['extent']:.0%} of the slice's side."
+    )
+    figures = [
+        Figure(
+            "decision-regions" + (f"-{at // 3 + 1}" if at else ""),
+            gallery_chart(tables, planes[at : at + 3], order=order, confidence=confidence),
+        )
+        for at in range(0, len(planes), 3)
+    ]
+    return Section("Decision regions", prose, figures)
+
+
+def _agreement(tables: StudyTables) -> Section:
+    if not len(tables.groups):
+        return Section("Agreement", ["There are no two models to compare."])
+    prose = [
+        "Agreement is the share of points that two models give the same class. Its 95 % "
+        "interval comes from a bootstrap that draws slices and seeds anew, together. Few "
+        "seeds make wide intervals: three seeds are three pairs."
+    ]
+    figures = [Figure("agreement-within", within_agreement(tables))]
+    if tables.info["planes"].get("pairs") == "groups":
+        prose.append("Models of one group were compared (--pairs groups), none of different ones.")
+    else:
+        figures.append(Figure("agreement-matrix", agreement_matrix(tables)))
+    return Section("Agreement", prose, figures, [_measures(tables)])
+
+
+def _measures(tables: StudyTables) -> Table:
+    """Agreement between seeds by all three measures."""
+    inside = tables.inside
+    rows = [
+        [
+            str(row.name_a),
+            f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]",
+            f"{row.kappa:.3f}",
+            f"{row.jaccard:.3f}",
+            str(row.pairs),
+        ]
+        for row in inside.sort_values("agreement", ascending=False).itertuples()
+    ]
+    return Table(["group", *MEASURES.values(), "pairs of models"], rows)
+
+
+def _claims(tables: StudyTables) -> Section | None:
+    checks: list[Verdict] = []
+    if tables.info["group_by"] == ["architecture"]:
+        checks += check_claims(tables.groups)
+    if tables.info["group_by"] == ["architecture", "training.optimizer"]:
+        checks.append(check_optimizers(tables))
+    if "distillation" in tables.info["group_by"]:
+        checks.append(check_distillation(tables))
+    return _verdicts(checks)
+
+
+def _verdicts(checks: Sequence[Verdict]) -> Section | None:
+    if not checks:
+        return None
+    verdicts = [
+        {
+            "claim": verdict.claim,
+            "outcome": verdict.outcome,
+            "statement": verdict.statement,
+            "reason": f"{verdict.reason} {verdict.missing}".strip(),
+        }
+        for verdict in checks
+    ]
+    prose = [
+        "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks, held against "
+        "this study. A claim holds if all its comparisons have intervals apart in its favour, "
+        "does not hold if some are apart the other way, and cannot be told otherwise."
+    ]
+    return Section("Does it show what the paper found?", prose, verdicts=verdicts)
+
+
+def _accuracy(tables: StudyTables) -> Section:
+    kinds = [kind for kind in ("train", "test") if kind in set(tables.fragmentation.kind)]
+    charts = [
+        Figure(f"fragmentation-{kind}", fragmentation_by_group(tables, kind)) for kind in kinds
+    ]
+    prose = [
+        "Fragmentation counts the connected regions of equal class on a slice, neighbours in all "
+        "eight directions taken together. The count depends on the number of points of a slice, "
+        "so compare it within this page only."
+    ]
+    accuracy = Figure("test-accuracy", accuracy_by_group(tables))
+    return Section("Accuracy and fragmentation", prose, [accuracy, *charts])
+
+
+def _training(tables: StudyTables) -> Section | None:
+    if not len(tables.history):
+        return None
+    prose = ["One line a trained model. Hover over a line to see its group alone."]
+    return Section("Training", prose, [Figure("training-curves", training_curves(tables))])
