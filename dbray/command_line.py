@@ -31,6 +31,7 @@ def run_command(
     presets
         What each choice of the option ``--preset`` changes in the other options' defaults.
     """
+    find_modules_here()
     options = parse(options_type, presets or {})
     if sys.stderr.isatty():  # the libraries take seconds to load, and silence looks like a hang
         print("starting ...", file=sys.stderr)  # noqa: T201
@@ -43,6 +44,17 @@ def run_command(
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         sys.exit(130)
+
+
+def find_modules_here() -> None:
+    """Let modules of the current folder be found, after all that is installed.
+
+    A user's own architectures lie there; a ``statistics.py`` beside them must stand for nothing.
+    The folder of dbray's scripts is no place for modules at all.
+    """
+    scripts = str(Path(sys.argv[0]).resolve().parent)
+    here = str(Path.cwd())
+    sys.path[:] = [path for path in sys.path if path not in ("", scripts, here)] + [here]
 
 
 def parse(

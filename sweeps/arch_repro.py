@@ -6,7 +6,6 @@ python sweeps/arch_repro.py --arch resnet wideresnet@2 wideresnet@4
 python sweeps/arch_repro.py --preset paper --dry-run     # what the paper's own study would take
 """
 
-import sys
 from dataclasses import dataclass
 
 from dbray.architectures import parse_architecture
@@ -55,5 +54,4 @@ def main(options: ArchRepro) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # a user's own architectures are found where the command is run
     run_command(ArchRepro, main, presets_with(GRIDS))

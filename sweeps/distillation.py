@@ -8,7 +8,6 @@ A student of seed s learns from its teacher of seed s, but starts from the weigh
 data in the order of seed s + 1: sharing them would make the two alike by themselves.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -91,5 +90,4 @@ def grid(options: Distillation, dataset: "Dataset") -> Iterator[TrialConfig]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # a user's own architectures are found where the command is run
     run_command(Distillation, main, presets_with(GRIDS))

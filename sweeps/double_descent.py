@@ -6,7 +6,6 @@ python sweeps/double_descent.py --stop-epochs 30 100 300     # extend it: along 
 python sweeps/double_descent.py --arch resnet18k --dataset npz:images.npz
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -156,5 +155,4 @@ def grid(
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # a user's own architectures are found where the command is run
     run_command(DoubleDescent, main, presets_with(GRIDS))

@@ -12,7 +12,6 @@ models.toml:
 The models see the data set's images normalised by its training images' mean and deviation.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,5 +57,4 @@ def main(options: MyModels) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # a user's own factories are found where the command is run
     run_command(MyModels, main)

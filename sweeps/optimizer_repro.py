@@ -6,7 +6,6 @@ python sweeps/optimizer_repro.py --optimizers sgd adam sam adamw     # the moder
 python sweeps/optimizer_repro.py --preset paper --dry-run
 """
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,5 +73,4 @@ def main(options: OptimizerRepro) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # a user's own architectures are found where the command is run
     run_command(OptimizerRepro, main, presets_with(GRIDS))

@@ -44,16 +44,16 @@ def test_what_a_cluster_has_now_is_no_bound(has, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_teams_get_as_many_places_as_fit_whole(has, capsys):
-    """Each team has a process that waits for it: a cluster's head cannot have one a trial."""
+def test_trainings_by_several_workers_get_as_many_places_as_fit_whole(has, capsys):
+    """Each has a process that waits for its workers: a cluster's head cannot have one a trial."""
     has(cluster=False, CPU=11.0)
     assert slots_on_ray(Resources(cpus_per_trial=2, workers_per_trial=2), 10) == 2
     has(cluster=False, CPU=3.0)
     with pytest.raises(UserError, match=r"2 workers x 2 = 4 CPUs .* there are 3 CPUs"):
         slots_on_ray(Resources(cpus_per_trial=2, workers_per_trial=2), 10)
     has(cluster=True, CPU=12.0, GPU=6.0)
-    teams = Resources(gpus_per_trial=1.0, workers_per_trial=4)
-    assert slots_on_ray(teams, 27) == 1
+    several = Resources(gpus_per_trial=1.0, workers_per_trial=4)
+    assert slots_on_ray(several, 27) == 1
     has(cluster=True)
-    assert slots_on_ray(teams, 27) == 1
+    assert slots_on_ray(several, 27) == 1
     assert "4 x 1 = 4 GPUs" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import ray
 
-from dbray.sweep.resources import ray_session
+from dbray.sweep import ray_session
 
 with ray_session():
     ray.get([ray.remote(lambda: None).remote() for _ in range(2)])

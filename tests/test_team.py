@@ -16,7 +16,7 @@ from dbray.config import TrainingConfig
 from dbray.datasets import load_dataset
 from dbray.errors import TrialFailedError
 from dbray.store import open_study
-from dbray.training import ALONE, Team, Training
+from dbray.training import ONE_PROCESS, ProcessGroup, Training
 
 PLAIN = TrainingConfig(
     epochs=2, batch_size=100, learning_rate=0.02, schedule="cosine", crop_padding=1
@@ -29,11 +29,13 @@ RECIPES = {
 }
 
 
-def trained(config, team):
+def trained(config, ranks):
     """History and weights of a network without batch norm or dropout."""
     digits = load_dataset("digits")
     model = build_model("mlp", input_shape=digits.input_shape, classes=10, seed=0)
-    training = Training(model, digits, config, data_seed=3, device=torch.device("cpu"), team=team)
+    training = Training(
+        model, digits, config, data_seed=3, device=torch.device("cpu"), process_group=ranks
+    )
     training.run(1)
     state = training.state()
     training.restore(state)  # as if it had been taken up by another process
@@ -43,37 +45,37 @@ def trained(config, team):
 
 
 def act(rank, folder, name):
-    """One process of a team of two."""
+    """One process of a group of two."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
-    found = ACTS[name](Team(rank, 2))
+    found = ACTS[name](ProcessGroup(rank, 2))
     torch.save(found, f"{folder}/{rank}")
     distributed.destroy_process_group()
 
 
-def train_all(team):
-    return {name: trained(config, team) for name, config in RECIPES.items()}
+def train_all(ranks):
+    return {name: trained(config, ranks) for name, config in RECIPES.items()}
 
 
-def fail(team):
+def fail(ranks):
     def failing():
-        assert team.leads
+        assert ranks.is_main
         raise TrialFailedError("the outputs are not finite")
 
-    assert team.by_leader(lambda: team.rank) == 0
+    assert ranks.on_main(lambda: ranks.rank) == 0
     try:
-        team.by_leader(failing)
+        ranks.on_main(failing)
     except TrialFailedError as error:
         return str(error)
 
 
-def draw(team):
+def draw(ranks):
     torch.manual_seed(1)
     own = []
     for step in (0, 1, 1):
-        with team.own_randomness(torch.device("cpu"), step):
+        with ranks.rank_randomness(torch.device("cpu"), step):
             own.append(torch.rand(3).tolist())
     return own, torch.rand(3).tolist()
 
@@ -99,7 +101,7 @@ def test_two_processes_train_what_one_trains(tmp_path):
         assert history == same_history
         for key, value in weights.items():
             assert torch.equal(value, same_weights[key]), f"{name}: {key}"
-        alone, expected = trained(config, ALONE)
+        alone, expected = trained(config, ONE_PROCESS)
         for (loss, accuracy), (loss_alone, accuracy_alone) in zip(history, alone, strict=True):
             assert loss == pytest.approx(loss_alone, rel=1e-4)
             assert accuracy == pytest.approx(accuracy_alone, abs=2e-3)
@@ -130,7 +132,7 @@ def command(storage, *more):
 
 
 def workers():
-    """Processes that train in a team."""
+    """Processes that train in a ranks."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if b"RayTrainWorker" in path.read_bytes():
@@ -139,8 +141,8 @@ def workers():
             continue
 
 
-def test_a_study_by_teams_outlives_the_death_of_a_worker(tmp_path):
-    """Two cores and two trials of two workers each: one team after the other."""
+def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
+    """Two cores and two trials of two workers each: one group after the other."""
     asked = command(tmp_path, "--workers-per-trial", "2")
     with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as driver:
         saved = tmp_path / "arch_repro" / "trials"
@@ -169,7 +171,7 @@ def test_a_study_by_teams_outlives_the_death_of_a_worker(tmp_path):
         (("--workers-per-trial", "2", "--batch-size", "2"), "1 a worker, where 2 are needed"),
     ],
 )
-def test_what_no_team_can_do_is_refused_at_once(tmp_path, more, line):
+def test_what_no_workers_can_do_is_refused_at_once(tmp_path, more, line):
     ended = subprocess.run(
         command(tmp_path, *more), capture_output=True, text=True, check=False, timeout=200
     )

@@ -38,7 +38,7 @@ from dbray.sweep import (
     run_sweep,
     slots_here,
 )
-from dbray.training import smallest_share, steps_per_epoch
+from dbray.training import smallest_shard, steps_per_epoch
 from dbray.trial import PlanePlan
 
 
@@ -85,7 +85,7 @@ def run_study(
     check_resources(resources)
     check_planes(dataset, asked.counts, asked.source)  # refuse before anything is written
     _check_architectures(configs, dataset)
-    _check_teams(configs, dataset)
+    _check_shards(configs, dataset)
     if options.adversarial_to:
         attacked = find_trial(study_at(options.storage, options.name), options.adversarial_to)
         ask_for_adversarial(described, attacked.trial_id, options.planes)
@@ -182,14 +182,14 @@ def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None
         )
 
 
-def _check_teams(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
+def _check_shards(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
     """Refuse batches that are too small for those who share them; batch norm needs two images."""
     images = len(dataset.train_labels)
     for config in configs:
         if isinstance(config, TrialConfig) and config.training.workers_per_trial > 1:
             steps = steps_per_epoch(images, config.training.batch_size)
             size = config.training.workers_per_trial
-            if smallest_share(images, steps, size) < 2:
+            if smallest_shard(images, steps, size) < 2:
                 raise UserError(
                     f"--workers-per-trial {size}: {images} images in {steps} steps an epoch are "
                     f"{images // steps} a step, {images / steps / size:.2g} a worker, where 2 are "

@@ -1,6 +1,7 @@
 """The sweep: Ray Tune runs what a study lacks, Ray Train a training by several processes."""
 
-from dbray.sweep.resources import Resources, check_resources, ray_session, slots_here
+from dbray.sweep.resources import Resources, check_resources, slots_here
+from dbray.sweep.session import ray_session
 from dbray.sweep.sweep import missing_work, run_sweep
 from dbray.sweep.tasks import Work
 

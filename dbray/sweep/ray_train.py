@@ -13,7 +13,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from dbray.store import Folder
 from dbray.sweep.resources import Resources
-from dbray.training import Team
+from dbray.sweep.session import work_in
+from dbray.training import ProcessGroup
 from dbray.trial import Execution
 
 PATIENCE = 24 * 3600  # seconds that a process waits for the others, the leader's labelling included
@@ -21,16 +22,18 @@ PATIENCE = 24 * 3600  # seconds that a process waits for the others, the leader'
 Body = Callable[[Execution, Callable[[dict[str, Any]], None]], None]
 
 
-def train_together(body: Body, execution: Execution, resources: Resources, state: Folder) -> None:
-    """Run a body in every process of a team; what it reports reaches Tune.
+def train_distributed(
+    body: Body, execution: Execution, resources: Resources, state: Folder, folder: str
+) -> None:
+    """Run a body on every rank; what it reports reaches Tune.
 
-    Ray reserves all processes of a team at once or none, and the Tune trial that waits for them
+    Ray reserves all ranks at once or none, and the Tune trial that waits for them
     holds nothing: trials cannot starve each other.
 
     Parameters
     ----------
     body
-        Called with how to run and with a function to report by, which all processes of the team
+        Called with how to run and with a function to report by, which all ranks
         have to call equally often.
 
     Raises
@@ -40,12 +43,13 @@ def train_together(body: Body, execution: Execution, resources: Resources, state
     """
 
     def run() -> None:
+        work_in(folder)
         place = train.get_context()
         device = get_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        team = Team(place.get_world_rank(), place.get_world_size())
-        body(replace(execution, device=str(device), team=team), train.report)
+        ranks = ProcessGroup(place.get_world_rank(), place.get_world_size())
+        body(replace(execution, device=str(device), process_group=ranks), train.report)
 
     each = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
     TorchTrainer(
@@ -59,7 +63,7 @@ def train_together(body: Body, execution: Execution, resources: Resources, state
             resources_per_worker={name: amount for name, amount in each.items() if amount},
         ),
         run_config=RunConfig(
-            name=f"team-{secrets.token_hex(6)}",  # Ray takes up a run of a name that it knows
+            name=f"train-{secrets.token_hex(6)}",  # Ray takes up a run of a name that it knows
             storage_path=state.root,
             storage_filesystem=state.filesystem,
             failure_config=FailureConfig(max_failures=0),  # Tune starts it again

@@ -1,29 +1,15 @@
-"""Ray for the length of a command, and what its machines can give to trials."""
+"""What a trial asks for, and what this machine or a cluster can give."""
 
-import contextlib
-import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ray
 import torch
-from ray._private import ray_constants
 
 from dbray.errors import UserError
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or Ctrl-C would end the sweep and go on to the scores
-    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
-ON_A_NETWORK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # where it is 0, all ports are of the loopback
+from dbray.sweep.session import check_answers, cluster_address
 
 
 @dataclass(frozen=True)
@@ -39,55 +25,20 @@ class Resources:
     checkpoint_seconds: float = 300.0  # between two saved states of a training
 
 
-@contextlib.contextmanager
-def ray_session() -> Iterator[None]:
-    """Ray for the length of a command: the cluster that RAY_ADDRESS names, else one of its own."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    for name in ("ray.tune.execution.tune_controller", "ray.tune.tune"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # trials that fail get lines of dbray
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-    else:
-        with _loopback_alone():
-            ray.init(address="local", include_dashboard=False, **quiet)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextlib.contextmanager
-def _loopback_alone() -> Iterator[None]:
-    """Let a Ray that starts now listen to this machine only, unless it was told otherwise.
-
-    Whoever reaches Ray's ports can run code. Ray reads the variable when it is imported, and the
-    processes that it starts read it again.
-    """
-    if ON_A_NETWORK in os.environ:
-        yield
-        return
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    os.environ[ON_A_NETWORK], ray_constants.ENABLE_RAY_CLUSTER = "0", False
-    try:
-        yield
-    finally:
-        del os.environ[ON_A_NETWORK]
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
 def check_resources(resources: Resources) -> None:
     """Refuse what this machine cannot give, before anything is touched.
 
     Raises
     ------
     UserError
-        If one trial asks for more than there is. A cluster is waited for.
+        If one trial asks for more than there is, or a cluster that is named does not answer. One
+        that does is waited for.
     """
-    if "RAY_ADDRESS" not in os.environ:
+    address = cluster_address()
+    if address is None:
         slots(resources, _machine())
+    else:
+        check_answers(address)
 
 
 def slots_here(resources: Resources) -> int:
@@ -101,8 +52,9 @@ def slots_here(resources: Resources) -> int:
 def slots_on_ray(resources: Resources, tasks: int) -> int:
     """How many of the tasks to hand to Ray at once, in a session.
 
-    A cluster gets all of them: its machines may come only once there are tasks that wait. But of
-    teams it gets as many as fit now, as each of them has a process that waits for its team.
+    A cluster gets all of them: its machines may come only once there are tasks that wait. Of
+    trainings by several workers it gets as many as fit now: each has a process that waits for its
+    workers.
 
     Raises
     ------
@@ -110,7 +62,7 @@ def slots_on_ray(resources: Resources, tasks: int) -> int:
         If this machine is not a cluster's and one task asks for more than there is.
     """
     have = ray.cluster_resources()
-    if "RAY_ADDRESS" not in os.environ:
+    if cluster_address() is None:
         return slots(resources, have)
     try:
         fitting = slots(resources, have)
@@ -137,10 +89,10 @@ def slots(resources: Resources, have: Mapping[str, float]) -> int:
     if resources.gpus_per_trial:
         fits.append(int(have.get("GPU", 0) / (workers * resources.gpus_per_trial) + 1e-9))
     if min(fits) < 1:
-        teams = ", --workers-per-trial" if workers > 1 else ""
+        fewer = ", --workers-per-trial" if workers > 1 else ""
         raise UserError(
             f"a trial asks for {_asked(resources)}, and there are {have.get('CPU', 0):g} CPUs and "
-            f"{have.get('GPU', 0):g} GPUs; lower --cpus-per-trial{teams} or --gpus-per-trial"
+            f"{have.get('GPU', 0):g} GPUs; lower --cpus-per-trial{fewer} or --gpus-per-trial"
         )
     return min(min(fits), resources.max_concurrent or min(fits))
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -49,11 +50,11 @@ def run_sweep(
     at_once = slots_on_ray(resources, len(batches))
     progress = Progress({str(n): TrialProgress(w.title) for n, w in enumerate(work)}, at_once)
     state = state_folder(study.folder)
-    task = Task(study, dataset, plan, execution, resources, state)
+    task = Task(study, dataset, plan, execution, resources, state, str(Path.cwd()))
     trainable = tune.with_parameters(do_batch, batches=batches, task=task)
     needs = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     if resources.workers_per_trial > 1:
-        # A team reserves what it needs by itself; Tune refuses to reserve nothing at all.
+        # Ray Train reserves the workers by itself; Tune refuses to reserve nothing at all.
         needs = {"cpu": 0, "memory": 1}
     tuner = tune.Tuner(
         tune.with_resources(trainable, needs),

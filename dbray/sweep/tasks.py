@@ -12,13 +12,14 @@ from dbray.config import AnyConfig, CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
 from dbray.store import CommittedTrial, Folder, Study
-from dbray.sweep.ray_train import train_together
+from dbray.sweep.ray_train import train_distributed
 from dbray.sweep.resources import Resources
+from dbray.sweep.session import work_in
 from dbray.training import EpochRecord
 from dbray.trial import Execution, PlanePlan, extend_trial, run_trials, same_training
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver
-REPORT_SHARE = 0.05  # of a training's time at most; a team's reports take seconds each
+REPORT_SHARE = 0.05  # of a training's time at most; those of several processes take seconds each
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Task:
     execution: Execution
     resources: Resources
     state: Folder  # where Ray keeps what it needs of a sweep
+    folder: str  # that the command runs in
 
 
 def batches_of(work: Sequence[Work], trainings: int) -> list[Batch]:
@@ -78,11 +80,12 @@ def numbered(batch: Batch) -> Iterator[Numbered]:
 
 def do_batch(parameters: dict[str, Any], *, batches: list[Batch], task: Task) -> None:
     """Body of a Tune trial."""
+    work_in(task.folder)
     for unit in batches[parameters["batch"]]:
         waiting = _without_training(unit, task)
         if waiting and task.resources.workers_per_trial > 1:
             body = partial(_train, waiting, task)
-            train_together(body, task.execution, task.resources, task.state)
+            train_distributed(body, task.execution, task.resources, task.state, task.folder)
         elif waiting:
             _train(waiting, task, task.execution, tune.report)
 
@@ -107,14 +110,14 @@ def _without_training(unit: Unit, task: Task) -> dict[AnyConfig, int]:
 
 
 def _train(waiting: dict[AnyConfig, int], task: Task, execution: Execution, report: Report) -> None:
-    """Trials of one training. All processes of a team come here, and report equally often."""
-    study, team = task.study, execution.team
+    """Trials of one training. All ranks come here, and report equally often."""
+    study, ranks = task.study, execution.process_group
     waiting = dict(waiting)
     due = time.monotonic() + REPORT_EVERY
 
     def on_epoch(record: EpochRecord) -> None:
         nonlocal due
-        if team.by_leader(lambda: time.monotonic() >= due):
+        if ranks.on_main(lambda: time.monotonic() >= due):
             started = time.monotonic()
             for config, number in waiting.items():
                 report(_state(number, config, "running", record.epoch, record.test_accuracy))
@@ -128,7 +131,7 @@ def _train(waiting: dict[AnyConfig, int], task: Task, execution: Execution, repo
             report(_state(waiting.pop(config), config, "done", accuracy=accuracy))
     except TrialFailedError as error:
         for config, number in waiting.items():
-            team.by_leader(partial(study.record_failure, config, str(error)))
+            ranks.on_main(partial(study.record_failure, config, str(error)))
             report(_state(number, config, "failed", reason=str(error)))
 
 

@@ -1,6 +1,6 @@
 """Training a model, without Ray: recipe, loop, objective, optimizer, saved state."""
 
-from dbray.training.distributed import ALONE, Team, smallest_share
+from dbray.training.distributed import ONE_PROCESS, ProcessGroup, smallest_shard
 from dbray.training.evaluation import evaluate_on
 from dbray.training.loop import AUTOCAST
 from dbray.training.objective import Teacher
@@ -9,19 +9,19 @@ from dbray.training.recipes import double_descent_recipe, optimizer_recipe, reci
 from dbray.training.training import LONGEST_HISTORY, EpochRecord, OnEpoch, Training, steps_per_epoch
 
 __all__ = [
-    "ALONE",
     "AUTOCAST",
     "LONGEST_HISTORY",
+    "ONE_PROCESS",
     "EpochRecord",
     "OnEpoch",
+    "ProcessGroup",
     "Teacher",
-    "Team",
     "Training",
     "double_descent_recipe",
     "evaluate_on",
     "make_optimizer",
     "optimizer_recipe",
     "recipe",
-    "smallest_share",
+    "smallest_shard",
     "steps_per_epoch",
 ]

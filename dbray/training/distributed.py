@@ -1,4 +1,4 @@
-"""Processes that train one model together: each takes its share of every batch."""
+"""A training by several processes: each takes its shard of every batch."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,49 +16,49 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Team:
-    """The place of one process among those that train a model; alone unless told otherwise.
+class ProcessGroup:
+    """One process's place in the group that trains a model; alone by default.
 
-    The processes have torch's default process group (gloo on CPUs, NCCL on GPUs) and hold the same
-    weights. Of a batch every process makes all images, from the same random numbers, and trains on
-    its share, so that a step differs from that of one process by rounding alone; but batch norm
-    takes the statistics of each share.
+    The processes share torch's default process group (gloo on CPUs, NCCL on GPUs) and hold the same
+    weights. Every process makes the whole batch from the same random numbers and trains on its
+    shard, so that a step differs from that of one process by rounding alone; only batch norm takes
+    its statistics from each shard.
     """
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes results."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0, which writes the results."""
         return self.rank == 0
 
-    def share(self, batch: Tensor) -> Tensor:
-        """Its own part of a batch, along the first axis; parts differ by at most one in length."""
-        return batch.tensor_split(self.size)[self.rank]
+    def shard(self, batch: Tensor) -> Tensor:
+        """Part of a batch that is this rank's, along the first axis; parts differ by at most one item."""
+        return batch.tensor_split(self.world_size)[self.rank]
 
-    def parallel(self, model: nn.Module) -> nn.Module:
-        """The model with gradients that are averaged over the team in the backward pass."""
-        return model if self.size == 1 else DistributedDataParallel(model)
+    def data_parallel(self, model: nn.Module) -> nn.Module:
+        """The model; its backward pass averages gradients over the ranks."""
+        return model if self.world_size == 1 else DistributedDataParallel(model)
 
-    def total(self, values: Tensor) -> Tensor:
-        """Sum over the team."""
-        if self.size > 1:
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """Sum over the ranks."""
+        if self.world_size > 1:
             distributed.all_reduce(values)
         return values
 
-    def by_leader(self, call: Callable[[], T]) -> T:
-        """What a call returns that the leader alone makes; the others wait for it.
+    def on_main(self, call: Callable[[], T]) -> T:
+        """Make a call on rank 0 and return its result on every rank; the others wait.
 
         Raises
         ------
         TrialFailedError
-            In every process, if it is raised in the leader's.
+            On every rank, if rank 0 raises it.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return call()
         said: list[Any] = [None, None]
-        if self.leads:
+        if self.is_main:
             try:
                 said = [call(), None]
             except TrialFailedError as error:
@@ -70,12 +70,12 @@ class Team:
         return result
 
     @contextlib.contextmanager
-    def own_randomness(self, device: torch.device, step: int) -> Iterator[None]:
-        """Other numbers for every process from torch's global generators, as dropout needs.
+    def rank_randomness(self, device: torch.device, step: int) -> Iterator[None]:
+        """Give every rank other numbers from torch's global generators, as dropout needs.
 
-        Afterwards the generators are where they were, which is the same place in all processes.
+        Afterwards the generators are where they were before, on every rank alike.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             yield
             return
         entropy = (torch.initial_seed(), step, self.rank)
@@ -85,9 +85,9 @@ class Team:
             yield
 
 
-ALONE = Team()
+ONE_PROCESS = ProcessGroup()
 
 
-def smallest_share(images: int, steps: int, size: int) -> int:
-    """Images in the smallest share of an epoch's batches, by its steps and the team's size."""
-    return images // steps // size
+def smallest_shard(images: int, steps: int, world_size: int) -> int:
+    """Images in the smallest shard of an epoch's batches."""
+    return images // steps // world_size

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dbray.config import TrainingConfig
 from dbray.training.augmentation import Augment, Mix
-from dbray.training.distributed import ALONE, Team
+from dbray.training.distributed import ONE_PROCESS, ProcessGroup
 from dbray.training.objective import Loss, Teacher, label_loss, teacher_loss
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -28,21 +28,21 @@ class Loop:
     schedule: Callable[[int], float]  # share of the peak learning rate at a step
     scaler: torch.amp.GradScaler
     device: torch.device
-    team: Team = ALONE
+    process_group: ProcessGroup = ONE_PROCESS
     teacher: Teacher | None = None
     steps: int = field(default=0, init=False)  # done so far
 
     def __post_init__(self) -> None:
-        """Join the team."""
-        self.forward = self.team.parallel(self.model)
+        """Let the ranks average their gradients."""
+        self.forward = self.process_group.data_parallel(self.model)
 
     def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; summed loss and number of hits of the team's share, still on the device."""
+        """One update; summed loss and number of hits of this rank's shard, still on the device."""
         inputs, targets = self.mix(self.augment(inputs), labels)
         images = len(labels)
-        inputs, targets, labels = map(self.team.share, (inputs, targets, labels))
-        # Shares differ by one image; their gradients' mean is to be that of the images.
-        weight = self.team.size * len(labels) / images
+        inputs, targets, labels = map(self.process_group.shard, (inputs, targets, labels))
+        # Shards differ by one image; their gradients' mean is to be that of the images.
+        weight = self.process_group.world_size * len(labels) / images
         if self.device.type == "cuda" and self.config.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         # Set by hand: torch's schedulers complain when the scaler skips a float16 step.
@@ -50,7 +50,7 @@ class Loop:
             group["lr"] = self.config.learning_rate * self.schedule(self.steps)
         with self._precision():
             objective = teacher_loss(self.teacher, inputs) if self.teacher else label_loss(targets)
-        with self.team.own_randomness(self.device, self.steps):
+        with self.process_group.rank_randomness(self.device, self.steps):
             logits, loss = self._gradient(inputs, objective, weight)
             self._update(inputs, objective, weight)
         self.steps += 1

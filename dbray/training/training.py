@@ -16,7 +16,7 @@ from dbray.config import NoiseConfig, TrainingConfig
 from dbray.datasets import Dataset, noisy_labels
 from dbray.errors import TrialFailedError
 from dbray.training.augmentation import make_augmentation, make_mix
-from dbray.training.distributed import ALONE, Team
+from dbray.training.distributed import ONE_PROCESS, ProcessGroup
 from dbray.training.evaluation import evaluate, on_device
 from dbray.training.loop import Loop
 from dbray.training.objective import Teacher
@@ -55,7 +55,7 @@ class Training:
         Which training labels are wrong; without it they are as the data set has them.
     teacher
         If there is one, its outputs are learned and the labels serve for the accuracies only.
-    team
+    process_group
         The processes that train this model, each of which makes an equal training.
     deterministic
         Use deterministic kernels only. On one CPU, with one number of threads, equal seeds give
@@ -85,7 +85,7 @@ class Training:
         noise: NoiseConfig | None = None,
         teacher: Teacher | None = None,
         deterministic: bool = False,
-        team: Team = ALONE,
+        process_group: ProcessGroup = ONE_PROCESS,
     ) -> None:
         labels = noisy_labels(dataset.train_labels, dataset.classes, noise)
         self.inputs, self.labels = on_device(dataset, dataset.train_images, labels, device)
@@ -93,7 +93,9 @@ class Training:
         order, augmentation, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
         self.shuffler = torch.Generator().manual_seed(order)
         self.augmenter = torch.Generator(device).manual_seed(augmentation)
-        self.loop = _make_loop(model, dataset, config, len(labels), self.augmenter, device, team)
+        self.loop = _make_loop(
+            model, dataset, config, len(labels), self.augmenter, device, process_group
+        )
         self.loop.teacher = teacher
         self.deterministic = deterministic
         self.epoch = 0
@@ -226,7 +228,7 @@ def _make_loop(
     images: int,
     augmenter: torch.Generator,
     device: torch.device,
-    team: Team,
+    process_group: ProcessGroup,
 ) -> Loop:
     if device.type == "cuda" and config.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -245,7 +247,7 @@ def _make_loop(
         sam: Any = optimizer
         sam.base_optimizer = ScaledStep(sam.base_optimizer, scaler)
     mix = make_mix(config.mixup, config.cutmix, dataset.classes)
-    return Loop(model, config, augment, mix, optimizer, schedule, scaler, device, team)
+    return Loop(model, config, augment, mix, optimizer, schedule, scaler, device, process_group)
 
 
 def _train_epoch(
@@ -259,7 +261,10 @@ def _train_epoch(
         loss, right = loop.step(inputs[batch], labels[batch])
         total_loss += loss
         hits += right
-    total_loss, hits = loop.team.total(total_loss), loop.team.total(hits)
+    total_loss, hits = (
+        loop.process_group.all_reduce(total_loss),
+        loop.process_group.all_reduce(hits),
+    )
     return float(total_loss) / len(labels), int(hits) / len(labels)
 
 

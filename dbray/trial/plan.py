@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dbray.planes import PlaneSource, plane_ids_of
 from dbray.store import CommittedTrial
-from dbray.training import ALONE, Team
+from dbray.training import ONE_PROCESS, ProcessGroup
 
 TEST_PREDICTIONS = "test_predictions.parquet"
 
@@ -37,7 +37,7 @@ class Execution:
     threads: int = 1
     deterministic: bool = False
     checkpoint_seconds: float = 300.0  # between two saved states of a training
-    team: Team = ALONE  # the processes that train one model
+    process_group: ProcessGroup = ONE_PROCESS  # the processes that train one model
 
 
 def plane_ids(counts: Mapping[str, int]) -> list[int]:

@@ -160,7 +160,7 @@ def _train(
         nonlocal last
         unfinished = record.epoch < ordered[-1].last_epoch
         due = unfinished and time.monotonic() - last >= execution.checkpoint_seconds
-        if due and execution.team.leads:
+        if due and execution.process_group.is_main:
             study.write_bytes(saved, training.state())
             last = time.monotonic()
         if on_epoch:
@@ -180,8 +180,8 @@ def _train(
         files = {"history.parquet": history_bytes(training.history)}
         model = training.loop.model
         commit = partial(_commit, study, config, model, metrics, files, dataset, plan, device)
-        yield config, execution.team.by_leader(commit)
-    if execution.team.leads:
+        yield config, execution.process_group.on_main(commit)
+    if execution.process_group.is_main:
         study.folder.delete(saved)
 
 
@@ -200,7 +200,7 @@ def _begin(study: Study, config: TrialConfig, dataset: Dataset, execution: Execu
         noise=config.noise,
         teacher=teacher,
         deterministic=execution.deterministic,
-        team=execution.team,
+        process_group=execution.process_group,
     )
 
 
