@@ -1,16 +1,13 @@
-"""What several tests share: the embedded data set and a way to run commands as a user does."""
+"""What tests of several rooms share; more of it is in fixtures/."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tiny_study import DESCRIBED
 
 from dbray.datasets import Dataset, load_dataset
-
-ROOT = Path(__file__).parents[1]
+from dbray.store import Study, create_or_extend
 
 # Timings are for benchmarks: the first call of a compiled function takes a second.
 settings.register_profile("dbray", deadline=None)
@@ -29,17 +26,6 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
-def run_script(
-    *arguments: str, cwd: Path, timeout: float = 600
-) -> subprocess.CompletedProcess[str]:
-    """Run a Python script of the project with its arguments, away from the project's folder."""
-    script, *rest = arguments
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *rest],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return create_or_extend(str(tmp_path), "study", DESCRIBED)

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, run_script
+from commands import ROOT, run_script
 
 SCRIPT = "sweeps/arch_repro.py"
 OPTIONS = "dbray.study.options"

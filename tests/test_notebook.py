@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from commands import ROOT
 from torch import nn
 
 from dbray.architectures import build_model

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_script
+from commands import ROOT, run_script
 
 from dbray.store import schemas
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_store import CONFIG, commit, study, top  # noqa: F401 - study is a fixture
+from tiny_study import CONFIG, commit, top
 
 LISTENING = """
 import contextlib
@@ -51,7 +51,7 @@ def test_the_embedded_ray_listens_to_this_machine_only():
 
 
 @pytest.mark.parametrize("name", ["../../../mine.parquet", "/etc/passwd", "a/b.parquet", "run.sh"])
-def test_a_record_cannot_name_files_elsewhere(study, name):  # noqa: F811
+def test_a_record_cannot_name_files_elsewhere(study, name):
     commit(study)
     mine = Path(study.location).parent / "mine.parquet"
     mine.write_text("mine")
@@ -66,7 +66,7 @@ def test_a_record_cannot_name_files_elsewhere(study, name):  # noqa: F811
     assert mine.read_text() == "mine"
 
 
-def test_a_trial_under_another_ones_id_is_none(study):  # noqa: F811
+def test_a_trial_under_another_ones_id_is_none(study):
     """Its config, and the code that this would import, is not what the id stands for."""
     commit(study)
     trials = f"{study.folder.root}/trials"
@@ -77,7 +77,7 @@ def test_a_trial_under_another_ones_id_is_none(study):  # noqa: F811
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"reason"', '{"reason": 1}'])
-def test_a_failure_that_is_none_is_named(study, text):  # noqa: F811
+def test_a_failure_that_is_none_is_named(study, text):
     study.folder.write("trials/0123456789ab/failed.json", text.encode())
     inventory = study.inventory()
     assert inventory.failed == []

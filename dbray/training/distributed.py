@@ -34,7 +34,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def shard(self, batch: Tensor) -> Tensor:
-        """Part of a batch that is this rank's, along the first axis; parts differ by at most one item."""
+        """The rank's part of a batch along its first axis; parts differ by one item at most."""
         return batch.tensor_split(self.world_size)[self.rank]
 
     def data_parallel(self, model: nn.Module) -> nn.Module:

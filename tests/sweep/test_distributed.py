@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from commands import ROOT
 from torch import distributed, multiprocessing
 
 from dbray.architectures import build_model

@@ -2,25 +2,15 @@
 
 import pytest
 import torch
+from published import PAPER_PARAMETERS
 from torch import nn
 
 from dbray.architectures import ARCHITECTURES, build_model, validate_architecture
 from dbray.errors import UserError
 
+
 # At the paper's size on 32 x 32 x 3 with 10 classes. Equal to the published counts of ResNet-18
 # (11.17 M), VGG-19 (20.04 M), DenseNet-121 (6.96 M) and WideResNet-28-10 (36.5 M).
-PAPER_PARAMETERS = {
-    ("fcnet", 0): 3_819_978,
-    ("vit", 0): 9_532_938,
-    ("mixer", 0): 25_649_418,
-    ("vgg", 0): 20_040_522,
-    ("resnet", 0): 11_173_962,
-    ("densenet", 0): 6_956_298,
-    ("wideresnet", 10): 36_479_194,
-    ("resnet18k", 64): 11_172_170,
-}
-
-
 def linear(*, input_shape, classes):
     channels, height, width = input_shape
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, classes))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from commands import ROOT
 from object_stores import environment, free_port, moto
 
 from dbray.jobs import TABLES

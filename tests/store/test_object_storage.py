@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from commands import ROOT
 from object_stores import (
     DENIED,
     KEY,
@@ -20,7 +20,7 @@ from object_stores import (
     moto,
     rclone,
 )
-from test_store import CONFIG, DESCRIBED, commit, labels
+from tiny_study import CONFIG, DESCRIBED, commit, labels
 
 from dbray.errors import StorageError, UserError
 from dbray.jobs import TABLES

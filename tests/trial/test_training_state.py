@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_store import DESCRIBED
+from tiny_study import DESCRIBED
 from torch import nn
 from width_study import RECIPE
 

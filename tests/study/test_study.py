@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, run_script
+from browser import check_page
+from commands import ROOT, run_script
 
 SCRIPT = "sweeps/arch_repro.py"
 SMALL = (
@@ -204,15 +204,3 @@ def test_the_report_can_be_made_again(undisturbed, tmp_path):
     ended = run_script("analysis/report.py", "runs/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert page.exists()
-
-
-def check_page(path: Path, charts: int) -> None:
-    """The page draws all its charts, asks the network for nothing and has nothing to complain."""
-    from browser import open_page
-
-    with open_page(path) as page:
-        assert page.drawn == charts
-        assert page.complaints == []
-        assert page.requests == [path.as_uri()]
-        assert page.broken_images == 0
-        assert page.width <= 1280

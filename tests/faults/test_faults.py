@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from commands import ROOT
 from object_stores import environment, moto
 
 from dbray.jobs import TABLES

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from test_architectures import PAPER_PARAMETERS
+from published import PAPER_PARAMETERS
 from torch import nn
 
 from dbray.config import TrainingConfig, TrialConfig

@@ -5,9 +5,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import run_script
+from browser import check_page
+from commands import run_script
 from safetensors.torch import load_file, save_file
-from test_study import check_page
 
 from dbray.architectures import build_model
 

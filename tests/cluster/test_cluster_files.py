@@ -9,7 +9,7 @@ import pytest
 import yaml
 from botocore.session import get_session
 from botocore.validate import ParamValidator
-from conftest import ROOT, run_script
+from commands import ROOT, run_script
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier
 from ray.autoscaler._private.util import prepare_config, validate_config

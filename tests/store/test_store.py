@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tiny_study import CONFIG, DESCRIBED, commit, labels, predictions, top
 
 from dbray.config import (
     CheckpointConfig,
@@ -32,38 +33,6 @@ from dbray.store.schemas import (
     predictions_table,
     probabilities_from_table,
 )
-
-CONFIG = TrialConfig("digits", "f" * 64, "resnet", width=4)
-DESCRIBED = {
-    "dataset": {"name": "digits", "class_names": ["0", "1"]},
-    "planes": {"resolution": 4, "counts": {"test": 3}},
-    "pictures": {"resolution": 4, "plane_ids": [0]},
-    "group_by": ["architecture"],
-}
-
-
-def labels(planes=3, seed=0):
-    return np.random.default_rng(seed).integers(0, 10, (planes, 4, 4)).astype(np.uint8)
-
-
-def predictions(maps, first=0, config=CONFIG):
-    ids = list(range(first, first + len(maps)))
-    table = label_maps_table(config.trial_id, ids, maps, classes=10, extent=0.1)
-    return {"predictions.parquet": parquet_bytes(table)}
-
-
-@pytest.fixture
-def study(tmp_path):
-    return create_or_extend(str(tmp_path), "study", DESCRIBED)
-
-
-def commit(study, files=None, **changes):
-    options = {"metrics": {"test_accuracy": 0.9}, "planes": {"test": 3}} | changes
-    return study.commit(CONFIG, files or predictions(labels()), **options)
-
-
-def top(study):
-    return Path(study.location) / "trials" / CONFIG.trial_id
 
 
 def test_a_trial_exists_when_it_is_committed(study):

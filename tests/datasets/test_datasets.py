@@ -10,7 +10,7 @@ from PIL import Image
 from dbray.datasets import load_dataset, validate_dataset
 from dbray.errors import UserError
 
-SHARED = Path(os.environ.get("DBRAY_SHARED", Path(__file__).parents[2] / "shared"))
+SHARED = Path(os.environ.get("DBRAY_SHARED", Path(__file__).parents[3] / "shared"))
 
 
 def arrays(**changes):
