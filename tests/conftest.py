@@ -1,5 +1,6 @@
 """What tests of several rooms share; more of it is in fixtures/."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,16 @@ settings.register_profile("dbray", deadline=None)
 settings.load_profile("dbray")
 
 # Tests that run whole commands take most of the time: begun last, they would end alone.
-FIRST = ("test_studies", "test_study", "test_faults", "test_team", "test_nodes")
+FIRST = ("test_faults", "test_study", "test_nodes", "test_studies", "test_distributed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FIRST.index(name) if (name := item.path.stem) in FIRST else 9)
+
+
+def pytest_sessionfinish() -> None:
+    if "in_process" in sys.modules:
+        sys.modules["in_process"].end_shared_ray()
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from commands import ROOT
+from in_process import run_here
 from object_stores import environment, moto
 
 from dbray.jobs import TABLES
@@ -38,6 +40,12 @@ def run(storage, **variables):
     return command.returncode, said
 
 
+def run_quickly(storage):
+    """The same without a process of its own."""
+    ended = run_here("sweeps/arch_repro.py", *SMALL, "--storage", str(storage), cwd=Path.cwd())
+    return ended.returncode, ended.stderr
+
+
 def scores(storage):
     study = open_study(str(storage), "arch_repro")
     return {name: study.folder.read(f"scores/{name}.parquet") for name in TABLES}
@@ -47,7 +55,7 @@ def scores(storage):
 def undisturbed(tmp_path_factory):
     """Where a study lies that had no trouble; tests read it and leave it as it is."""
     storage = tmp_path_factory.mktemp("undisturbed")
-    code, said = run(storage)
+    code, said = run_quickly(storage)
     assert code == 0, said
     return storage
 
@@ -87,7 +95,7 @@ def test_two_drivers_at_once_make_one_study(undisturbed, tmp_path):
         _, said = driver.communicate(timeout=400)
         assert driver.returncode == 0, said
     assert scores(tmp_path) == scores(undisturbed)
-    code, said = run(tmp_path)
+    code, said = run_quickly(tmp_path)
     assert code == 0
     assert "4 trials, 0 to do" in said
     assert "done again" not in said
@@ -110,7 +118,7 @@ def test_a_full_disk_is_said_and_the_study_goes_on_when_there_is_space(undisturb
     assert "no space is left" in said
     assert "Traceback" not in said
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    code, said = run(small_disk)
+    code, said = run_quickly(small_disk)
     assert code == 0, said
     assert scores(small_disk) == scores(undisturbed)
 
@@ -129,7 +137,7 @@ def test_wrong_files_are_named_and_their_trials_alone_are_done_again(undisturbed
     (trials / "notes.txt").write_text("mine")
     (trials / "0123456789ab").mkdir()
     (trials / "0123456789ab" / "committed.json").write_text('{"trial_id": "another"}')
-    code, said = run(tmp_path)
+    code, said = run_quickly(tmp_path)
     assert code == 0, said
     assert f"trials/{flipped.name}/predictions.parquet: its checksum" in said
     assert f"trials/{cut.name}/model.safetensors: " in said

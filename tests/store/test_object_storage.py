@@ -1,14 +1,12 @@
 """Studies on object storage: real servers over HTTP, their refusals and their bad days."""
 
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT
+from commands import run_script
+from in_process import own_ray, run_here
 from object_stores import (
     DENIED,
     KEY,
@@ -73,18 +71,6 @@ def reach(monkeypatch):
     return to
 
 
-def run(script, *arguments, cwd, env=None):
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"} | (env or {}),
-    )
-
-
 def scores(storage):
     study = open_study(storage, "arch_repro")
     return {name: study.folder.read(f"scores/{name}.parquet") for name in TABLES}
@@ -95,9 +81,7 @@ def main_job(moto_url, tmp_path_factory):
     """The main job on S3, again, and extended; then in a directory, all at once."""
     place = tmp_path_factory.mktemp("main_job")
     ended, tables = {}, {}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(moto_url).items():
-            patch.setenv(name, value)
+    with own_ray(environment(moto_url)):
         for step, seeds, storage in (
             ("first", "1", BUCKET),
             ("again", "1", BUCKET),
@@ -105,7 +89,7 @@ def main_job(moto_url, tmp_path_factory):
             ("at once", "2", str(place)),
         ):
             more = ("--seeds", seeds, "--storage", storage)
-            ended[step] = run("sweeps/arch_repro.py", *SMALL, *more, cwd=place)
+            ended[step] = run_here("sweeps/arch_repro.py", *SMALL, *more, cwd=place)
             assert ended[step].returncode == 0, ended[step].stderr
             tables[step] = scores(storage)
     return ended, tables
@@ -137,20 +121,20 @@ def test_the_report_is_made_again_where_the_study_lies(moto_url, reach, tmp_path
     reach(moto_url)
     page = "arch_repro/report/index.html"
     open_folder(BUCKET).delete(page)
-    ended = run("analysis/report.py", f"{BUCKET}/arch_repro", cwd=tmp_path)
+    ended = run_script("analysis/report.py", f"{BUCKET}/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"report: {BUCKET}/{page}\n"
     assert open_folder(BUCKET).exists(page)
 
 
 def test_the_main_job_on_googles_storage(tmp_path):
-    with google() as bucket:
+    with google() as bucket, own_ray({}):
         command = ("sweeps/arch_repro.py", *SMALL, "--seeds", "1", "--storage", bucket)
-        ended = run(*command, cwd=tmp_path)
+        ended = run_here(*command, cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
         page = "arch_repro/report/index.html"
         assert ended.stdout == f"report: gs://studies/some/where/{page}\n"
-        assert "2 trials, 0 to do" in run(*command, cwd=tmp_path).stderr
+        assert "2 trials, 0 to do" in run_here(*command, cwd=tmp_path).stderr
         assert open_folder(bucket).read(page).startswith(b"<!doctype html>")
 
 
@@ -182,7 +166,7 @@ def test_tunes_state_lies_here_where_folders_cannot_be_made(checking_url, moto_u
 def test_wrong_credentials_are_one_line_that_holds_none_of_them(checking_url, tmp_path):
     env = environment(checking_url, secret="another")  # noqa: S106
     at = ("--storage", "s3://studies/prefix", "--name", "refused")
-    ended = run("sweeps/arch_repro.py", *at, cwd=tmp_path, env=env)
+    ended = run_script("sweeps/arch_repro.py", *at, cwd=tmp_path, env=env)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith(

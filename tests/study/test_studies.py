@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from browser import check_page
-from commands import run_script
+from in_process import run_here
 from safetensors.torch import load_file, save_file
 
 from dbray.architectures import build_model
@@ -18,7 +18,7 @@ SMALL = (
 
 
 def run(script, *arguments, cwd):
-    ended = run_script(f"sweeps/{script}.py", *SMALL, *arguments, cwd=cwd)
+    ended = run_here(f"sweeps/{script}.py", *SMALL, *arguments, cwd=cwd)
     assert ended.returncode == 0, ended.stderr
     return ended
 
@@ -152,7 +152,7 @@ def test_planes_and_pictures_of_every_kind_grow_without_training(tmp_path):
         assert table.schema.metadata[b"resolution"] == b"30"
         assert {"labels", "confidence"} <= set(table.column_names)
     check_page(study / "report" / "index.html", charts=13)
-    refused = run_script(
+    refused = run_here(
         "sweeps/arch_repro.py", *SMALL, *small, "--adversarial-to", "resnet:0", cwd=tmp_path
     )
     assert refused.returncode == 2

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from browser import check_page
 from commands import ROOT, run_script
+from in_process import run_here
 
 SCRIPT = "sweeps/arch_repro.py"
 SMALL = (
@@ -22,8 +23,8 @@ SMALL = (
 TABLES = ("agreement", "agreement_by_group", "fragmentation")
 
 
-def run(*arguments, cwd):
-    ended = run_script(SCRIPT, *SMALL, *arguments, cwd=cwd)
+def run(*arguments, cwd, by=run_here):
+    ended = by(SCRIPT, *SMALL, *arguments, cwd=cwd)
     assert ended.returncode == 0, ended.stderr
     return ended
 
@@ -40,7 +41,7 @@ def commit_times(folder):
 def undisturbed(tmp_path_factory):
     """A study that was run once, without any trouble; tests read it and leave it as it is."""
     place = tmp_path_factory.mktemp("undisturbed")
-    ended = run(cwd=place)
+    ended = run(cwd=place, by=run_script)
     return place / "runs" / "arch_repro", ended
 
 
@@ -84,7 +85,7 @@ def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path)
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(chance.uniform(10, 25))
+        time.sleep(chance.uniform(7, 17))
         driver.kill()
         driver.wait()
     survived = commit_times(tmp_path / "runs" / "arch_repro")
@@ -136,16 +137,34 @@ def flip_a_bit(path):
     path.write_bytes(bytes(data))
 
 
+def wait_until(happens, process, seconds=120):
+    """Until something has happened while a process runs."""
+    until = time.monotonic() + seconds
+    while not happens():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     driver = subprocess.Popen(
-        [sys.executable, str(ROOT / SCRIPT), *SMALL, "--epochs", "3000"],
+        [
+            sys.executable,
+            str(ROOT / SCRIPT),
+            *SMALL,
+            "--epochs",
+            "3000",
+            "--checkpoint-seconds",
+            "0",
+        ],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         # A shell lets its background jobs ignore the signal, and they hand that down.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(25)
+    trials = tmp_path / "runs" / "arch_repro" / "trials"
+    wait_until(lambda: list(trials.glob("*/training_state*")), driver)
     os.kill(driver.pid, signal.SIGINT)
     try:
         _, said = driver.communicate(timeout=120)
