@@ -147,16 +147,9 @@ def wait_until(happens, process, seconds=120):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
+    long = ("--epochs", "3000", "--checkpoint-seconds", "0")
     driver = subprocess.Popen(
-        [
-            sys.executable,
-            str(ROOT / SCRIPT),
-            *SMALL,
-            "--epochs",
-            "3000",
-            "--checkpoint-seconds",
-            "0",
-        ],
+        [sys.executable, str(ROOT / SCRIPT), *SMALL, *long],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

@@ -121,7 +121,7 @@ def test_dropout_differs_between_processes_and_their_generators_stay_together(tm
 
 
 SMALL = (
-    *("--arch", "mlp", "--seeds", "2", "--epochs", "60", "--planes", "4", "--resolution", "12"),
+    *("--arch", "mlp", "--seeds", "2", "--epochs", "30", "--planes", "4", "--resolution", "12"),
     *("--picture-planes", "0", "--picture-resolution", "20", "--checkpoint-seconds", "0"),
 )
 
