@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from commands import ROOT, run_script
+from in_process import run_without_ray
 
 SCRIPT = "sweeps/arch_repro.py"
 OPTIONS = "dbray.study.options"
@@ -101,7 +102,7 @@ def test_what_cannot_work_is_refused_before_a_study_is_made(tmp_path, arguments,
     labels = np.array([0, 1, 0, 1])
     data = {f"{s}_images": images for s in ("train", "test")}
     np.savez(tmp_path / "two.npz", **data, **{f"{s}_labels": labels for s in ("train", "test")})
-    ended = run_script(SCRIPT, *arguments, cwd=tmp_path)
+    ended = run_without_ray(SCRIPT, *arguments, cwd=tmp_path)
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert said in ended.stderr

@@ -123,7 +123,7 @@ def test_a_study_on_three_nodes_outlives_one_of_them(nodes, tmp_path):
             if len(used) > 1 and busy:
                 lost = busy[0]
                 lost.kill()
-            time.sleep(0.1)
+            time.sleep(0.5)
         _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     assert lost, said

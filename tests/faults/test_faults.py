@@ -83,7 +83,7 @@ def test_processes_that_die_while_they_write_cost_no_result(undisturbed, storage
     assert code == -signal.SIGKILL, said
     assert list(deaths.iterdir()) == []
     assert len(open_study(str(storage), "arch_repro").committed()) == 4
-    code, said = run(storage)
+    code, said = (run if "s3" in str(storage) else run_quickly)(storage)
     assert code == 0, said
     assert "4 trials, 0 to do" in said
     assert scores(storage) == scores(undisturbed)

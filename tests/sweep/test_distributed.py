@@ -150,7 +150,7 @@ def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
         while not list(saved.glob("*/training_state*")):
             assert driver.poll() is None
             assert time.monotonic() < until
-            time.sleep(0.02)
+            time.sleep(0.2)
         subprocess.run(["kill", "-9", str(next(workers()))], check=True)
         _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
