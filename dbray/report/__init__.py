@@ -4,9 +4,17 @@
 ``sections/`` are the parts of the page, ``page/`` its look; ``report.py`` puts them together.
 """
 
+from dbray.report.compare import build_comparison
 from dbray.report.figures.regions import picture_uri
 from dbray.report.figures.sheets import write_sheets
 from dbray.report.report import build_report, write_report
 from dbray.report.tables.pictures import Picture
 
-__all__ = ["Picture", "build_report", "picture_uri", "write_report", "write_sheets"]
+__all__ = [
+    "Picture",
+    "build_comparison",
+    "build_report",
+    "picture_uri",
+    "write_report",
+    "write_sheets",
+]

@@ -1,0 +1,183 @@
+"""The page that sets two studies side by side: what a new version, machine or recipe changed."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from dbray.report.page.names import display_name
+from dbray.report.page.page import Figure, Section, Table, render_page
+from dbray.report.page.theme import LINE_COLOURS
+from dbray.report.tables.two_studies import GroupPair, compare_groups, differences
+from dbray.scores.jackknife import Estimate
+from dbray.store import Study
+
+SIGNIFICANT = 0.05
+ROW = 46  # px, of a group
+WIDTH = 620
+
+
+def build_comparison(one: Study, two: Study) -> bytes:
+    """HTML page of two studies on the same planes.
+
+    Raises
+    ------
+    UserError
+        If they cannot be compared; it says what differs.
+    """
+    pairs, planes = compare_groups(one, two)
+    names = (one.name, two.name) if one.name != two.name else ("the first", "the second")
+    lead = [
+        f"{_finding(pairs, names)}{_same_models(pairs)}",
+        f"Both studies asked their models for the classes of the same points of the same {planes} "
+        f"slices through three test images. The first study is {one.location}, the second "
+        f"{two.location}.",
+    ]
+    sections = [_agreement(pairs, names), _changes(one, two)]
+    return render_page(f"{one.name} and {two.name}, side by side", lead, sections)
+
+
+def _finding(pairs: Sequence[GroupPair], names: tuple[str, str]) -> str:
+    told = [pair for pair in pairs if pair.p_holm is not None]
+    groups = f"{len(pairs)} group{'' if len(pairs) == 1 else 's'}"
+    changed = [pair for pair in told if (pair.p_holm or 0) < SIGNIFICANT]
+    if not told:
+        return (
+            f"The studies share {groups}. Whether reproducibility differs cannot be told: that "
+            "takes three finished trials of a group in each study."
+        )
+    if not changed:
+        return (
+            f"The studies share {groups}. In none of them does the agreement of two seeds differ "
+            f"between {names[0]} and {names[1]} by more than chance allows."
+        )
+    largest = max(changed, key=lambda pair: abs(pair.change.value if pair.change else 0))
+    return (
+        f"In {len(changed)} of the {groups} that both studies have, two seeds agree "
+        f"on another share of points in {names[1]} than in {names[0]}. The largest change is that "
+        f"of {display_name(largest.label)}: {_signed(largest.change)}."
+    )
+
+
+def _same_models(pairs: Sequence[GroupPair]) -> str:
+    """Whether the models of equal seeds are the same, which is what an equal machine gives."""
+    same = [pair.same_seed for pair in pairs if pair.same_seed]
+    if not same:
+        return ""
+    if all(found.value == 1 for found in same):
+        return " Models of the same seed agree on every point: they are the same models."
+    least = min(same, key=lambda found: found.value)
+    return f" Models of the same seed agree on {least.value:.1%} of points or more."
+
+
+def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:
+    prose = [
+        "Within a study, agreement is the share of points on which two seeds of one group give the "
+        "same class. Across the studies, a model is compared with the other study's model of "
+        "the same seed, and with those of other seeds. If nothing but chance differs, agreement "
+        "across other seeds equals that within; models of one seed that agree on all points are "
+        "the same model. p is Holm's, corrected for the number of groups."
+    ]
+    rows = [
+        [
+            display_name(pair.label),
+            *_models(pair),
+            *map(_text, pair.within),
+            _signed(pair.change),
+            "" if pair.p_holm is None else f"{pair.p_holm:.2g}",
+            _text(pair.same_seed),
+            _text(pair.other_seed),
+        ]
+        for pair in pairs
+    ]
+    columns = [
+        "group",
+        *(f"models | test accuracy, {which}" for which in ("first", "second")),
+        *("within the first", "within the second", "change", "p"),
+        *("across, same seed", "across, other seeds"),
+    ]
+    figure = Figure("two-studies", comparison_chart(pairs, names))
+    return Section(
+        "Agreement within and across the studies", prose, [figure], [Table(columns, rows)]
+    )
+
+
+def _models(pair: GroupPair) -> list[str]:
+    """Number and mean test accuracy of the group's models in each study."""
+    both = zip(pair.trials, pair.accuracy, strict=True)
+    return [f"{count} | {accuracy:.3f}" for count, accuracy in both]
+
+
+def comparison_chart(pairs: Sequence[GroupPair], names: tuple[str, str]) -> alt.TopLevelMixin:
+    """Agreement within both studies and across them, a row a group, with intervals."""
+    kinds = [f"within {names[0]}", f"within {names[1]}", "across, other seeds", "across, same seed"]
+    rows = [
+        {
+            "group": display_name(pair.label),
+            "which": which,
+            "agreement": found.value,
+            "low": found.low,
+            "high": found.high,
+        }
+        for pair in pairs
+        for which, found in zip(kinds, (*pair.within, pair.other_seed, pair.same_seed), strict=True)
+        if found
+    ]
+    order = [display_name(pair.label) for pair in pairs]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=240)),
+        yOffset=alt.YOffset("which:N", sort=kinds),
+        color=alt.Color(
+            "which:N",
+            title=None,
+            scale=alt.Scale(domain=kinds, range=LINE_COLOURS[:4]),
+            legend=alt.Legend(orient="top", columns=2, labelLimit=WIDTH // 2),
+        ),
+    )
+    x = alt.X("agreement:Q", title="share of points", scale=alt.Scale(zero=False, nice=True))
+    tooltip = [
+        "group:N",
+        alt.Tooltip("which:N", title="models"),
+        alt.Tooltip("agreement:Q", format=".3f"),
+        alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
+        alt.Tooltip("high:Q", title="to", format=".3f"),
+    ]
+    ends = alt.X("low:Q", title="share of points")
+    chart: alt.TopLevelMixin = alt.layer(
+        base.mark_rule(strokeWidth=2).encode(x=ends, x2="high:Q"),
+        base.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip),
+    ).properties(
+        width=WIDTH,
+        height=max(120, ROW * len(pairs)),
+        title=alt.TitleParams(
+            "Do the two studies' models give the same classes?",
+            subtitle="Points: share of points of equal class. Bars: 95 % intervals.",
+        ),
+    )
+    return chart
+
+
+def _changes(one: Study, two: Study) -> Section:
+    found = differences(one, two)
+    if not found:
+        return Section("What differs", ["Options, versions and machine are the same."])
+    rows = [list(row) for row in found]
+    return Section(
+        "What differs",
+        ["Versions, options, recipes and the machine of the last command, where they differ."],
+        tables=[Table(["what", "first", "second"], rows)],
+    )
+
+
+def _text(found: Estimate | None) -> str:
+    if found is None:
+        return ""
+    note = " (planes only)" if found.planes_only else ""
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]{note}"
+
+
+def _signed(found: Estimate | None) -> str:
+    if found is None:
+        return ""
+    note = " (planes only)" if found.planes_only else ""
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]{note}"

@@ -1,0 +1,285 @@
+"""Two studies on the same planes: which of their groups can be compared, and how they agree."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dbray.config import TrialConfig, group_label, stored_config
+from dbray.errors import UserError
+from dbray.planes import plane_ids_of
+from dbray.report.tables.tables import SCORED_KIND
+from dbray.scores.agreement import count_agreements
+from dbray.scores.jackknife import Estimate, Float64, estimate, holm
+from dbray.store import CommittedTrial, Study, read_label_maps
+
+SAME = (  # what must be equal for label maps to be comparable: path in study.json, name for people
+    ("dataset.fingerprint", "data set"),
+    ("dataset.class_names", "class names"),
+    ("planes.seed", "--plane-seed"),
+    ("planes.resolution", "--resolution"),
+    ("planes.extent", "extent of the planes"),
+)
+SEEDS = ("weights_seed", "data_seed", "dataset_fingerprint", "model", "weights_sha256")
+SHARE = (0.0, 1.0)  # range of an agreement
+DIFFERENCE = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class GroupPair:
+    """One group in both studies; every estimate is a share of points, or a difference of two.
+
+    ``None`` where there are too few trials.
+    """
+
+    label: str
+    trials: tuple[int, int]
+    accuracy: tuple[float, float]  # mean test accuracy
+    within: tuple[Estimate | None, Estimate | None]  # of two seeds, in each study
+    change: Estimate | None  # second study's less the first's
+    p_holm: float | None  # of the change, corrected for the number of groups
+    same_seed: Estimate | None  # a trial with the other study's of the same seed
+    other_seed: Estimate | None  # with its others
+
+
+def compare_groups(one: Study, two: Study) -> tuple[list[GroupPair], int]:
+    """Every group that both studies have, and on how many test planes they were compared.
+
+    Raises
+    ------
+    UserError
+        If the studies cannot be compared; it says what differs.
+    """
+    infos = one.info, two.info
+    _check_same(one, two, infos)
+    grouped = [_groups(study, info) for study, info in zip((one, two), infos, strict=True)]
+    shared = [label for label in grouped[0] if label in grouped[1]]
+    if not shared:
+        raise UserError(
+            f"{one.location} and {two.location}: no group has finished trials in both "
+            f"({', '.join(grouped[0]) or 'none'} there, {', '.join(grouped[1]) or 'none'} here)"
+        )
+    members = [trial for groups in grouped for label in shared for trial in groups[label]]
+    planes = min(trial.planes.get(SCORED_KIND, 0) for trial in members)
+    if not planes:
+        raise UserError(f"{one.location} and {two.location}: share no test planes")
+    _check_planes(one, two, planes)
+    classes = len(infos[0]["dataset"]["class_names"])
+    pairs = [
+        _compare(label, (one, grouped[0][label]), (two, grouped[1][label]), planes, classes)
+        for label in shared
+    ]
+    tested = [i for i, pair in enumerate(pairs) if pair.change and not pair.change.planes_only]
+    corrected = dict(zip(tested, holm([pairs[i].change.p for i in tested]), strict=True))  # type: ignore[union-attr]
+    found = [replace(pair, p_holm=corrected.get(i)) for i, pair in enumerate(pairs)]
+    return sorted(found, key=_reproducible, reverse=True), planes
+
+
+def _reproducible(pair: GroupPair) -> tuple[float, str]:
+    """The most reproducible group first, by the first study."""
+    within = pair.within[0]
+    return (within.value if within else -1.0, pair.label)
+
+
+def differences(one: Study, two: Study) -> list[tuple[str, str, str]]:
+    """What was asked for, made and run differently: (what, in the first, in the second)."""
+    infos = one.info, two.info
+    found = list(_differing(*(_facts(info) for info in infos)))
+    configs = [
+        {label: _shared_config(trials) for label, trials in _groups(study, info).items()}
+        for study, info in zip((one, two), infos, strict=True)
+    ]
+    for label in configs[0].keys() & configs[1].keys():
+        rows = _differing(configs[0][label], configs[1][label])
+        found += [(f"{label}: {what}", a, b) for what, a, b in rows]
+    return sorted(found)
+
+
+def _check_same(one: Study, two: Study, infos: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse studies whose models did not answer the same questions."""
+    apart = []
+    for path, name in SAME:
+        there, here = (_at(info, path) for info in infos)
+        if there != here:
+            values = "" if path.startswith("dataset.") else f" ({there} there, {here} here)"
+            apart.append(f"{name}{values}")
+    if apart:
+        raise UserError(
+            f"{one.location} and {two.location} cannot be compared: they differ in "
+            f"{', '.join(apart)}"
+        )
+
+
+def _check_planes(one: Study, two: Study, planes: int) -> None:
+    """Refuse planes of equal ids that go through other images."""
+    ids = set(plane_ids_of(SCORED_KIND, planes))
+    drawn = [
+        {
+            row["plane_id"]: row["image_ids"]
+            for row in study.read_table("planes.parquet").to_pylist()
+            if row["plane_id"] in ids
+        }
+        for study in (one, two)
+    ]
+    if drawn[0] != drawn[1]:
+        raise UserError(
+            f"{one.location} and {two.location} cannot be compared: their planes go through "
+            "other images"
+        )
+
+
+def _groups(study: Study, info: Mapping[str, Any]) -> dict[str, list[CommittedTrial]]:
+    found: dict[str, list[CommittedTrial]] = {}
+    for trial in study.committed():
+        found.setdefault(group_label(trial.config, info["group_by"]), []).append(trial)
+    return found
+
+
+def _compare(
+    label: str,
+    first: tuple[Study, Sequence[CommittedTrial]],
+    second: tuple[Study, Sequence[CommittedTrial]],
+    planes: int,
+    classes: int,
+) -> GroupPair:
+    maps = [_label_maps(study, trials, planes) for study, trials in (first, second)]
+    points = maps[0].shape[2]
+    inside = [_symmetric(count_agreements(each, None, classes).agreements) for each in maps]
+    across = count_agreements(maps[0], maps[1], classes).agreements
+    counts = len(first[1]), len(second[1])
+    members = [[trial.config.member for trial in trials] for _, trials in (first, second)]
+    same = np.equal.outer(*(np.array(names, object) for names in members)).astype(bool)
+    eye = [~np.eye(count, dtype=bool) for count in counts]
+    parts = [
+        _parts(agreements / points, pairs, sides=(0,), one_group=True)
+        for agreements, pairs in zip(inside, eye, strict=True)
+    ]
+    return GroupPair(
+        label,
+        counts,
+        (_accuracy(first[1]), _accuracy(second[1])),
+        (_estimate(parts[0]), _estimate(parts[1])),
+        _change(*parts),
+        None,
+        _estimate(_parts(across / points, same, sides=(0,))),  # leaves out both of a pair
+        _estimate(_parts(across / points, ~same)),
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A mean over pairs, on each plane, and without each trial of each side."""
+
+    by_plane: Float64
+    left_out: tuple[Float64, ...]
+
+    @property
+    def value(self) -> float:
+        return float(self.by_plane.mean())
+
+
+def _parts(
+    shares: Float64,
+    pairs: NDArray[np.bool_],
+    *,
+    sides: Sequence[int] = (0, 1),
+    one_group: bool = False,
+) -> _Parts | None:
+    """Parts of the mean of shares (P, S_a, S_b) over the chosen pairs; None if there are none.
+
+    ``sides`` says whose trials are left out. With ``one_group`` both sides are the same trials,
+    each pair in both orders.
+    """
+    if not pairs.any():
+        return None
+    means = shares.mean(axis=0)
+    left_out = tuple(_without(means, pairs, axis=side, both=one_group) for side in sides)
+    return _Parts(shares[:, pairs].mean(axis=1), left_out)
+
+
+def _without(means: Float64, pairs: NDArray[np.bool_], *, axis: int, both: bool = False) -> Float64:
+    """The mean without each trial of one side (of both, if they are the same trials)."""
+    found = []
+    for trial in range(means.shape[axis]):
+        kept = pairs.copy()
+        kept[(trial, slice(None)) if axis == 0 else (slice(None), trial)] = False
+        if both:
+            kept[:, trial] = False
+        if kept.any():
+            found.append(means[kept].mean())
+    return np.array(found if len(found) == means.shape[axis] else [])
+
+
+def _estimate(parts: _Parts | None) -> Estimate | None:
+    if parts is None:
+        return None
+    return estimate(parts.value, parts.by_plane, parts.left_out, bounds=SHARE)
+
+
+def _change(before: _Parts | None, after: _Parts | None) -> Estimate | None:
+    """The second mean less the first, paired by planes."""
+    if before is None or after is None:
+        return None
+    left_out = (
+        *(after.value - scores for scores in before.left_out),
+        *(scores - before.value for scores in after.left_out),
+    )
+    by_plane = after.by_plane - before.by_plane
+    return estimate(after.value - before.value, by_plane, left_out, bounds=DIFFERENCE)
+
+
+def _symmetric(agreements: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Counts of both orders of each pair from those of one."""
+    both: NDArray[np.int32] = agreements + agreements.transpose(0, 2, 1)
+    return both
+
+
+def _label_maps(study: Study, trials: Sequence[CommittedTrial], planes: int) -> NDArray[Any]:
+    """Label maps on the test planes, shape (S, P, N)."""
+    ids = plane_ids_of(SCORED_KIND, planes)
+    maps = [read_label_maps(study, trial, ids.start, ids.stop) for trial in trials]
+    return np.stack(maps).reshape(len(trials), planes, -1)
+
+
+def _accuracy(trials: Sequence[CommittedTrial]) -> float:
+    return float(np.mean([trial.metrics["test_accuracy"] for trial in trials]))
+
+
+def _facts(info: Mapping[str, Any]) -> dict[str, str]:
+    """What is worth comparing of a study's description, and the machine of its last command."""
+    described = {key: info[key] for key in ("versions", "planes", "pictures") if key in info}
+    last = info["invocations"][-1] if info["invocations"] else {}
+    about = {"last command": last.get("command"), "hardware": last.get("hardware")}
+    return _flat(described | about)
+
+
+def _shared_config(trials: Sequence[CommittedTrial]) -> dict[str, str]:
+    """Config of a group's first trial, less what tells its trials apart."""
+    config = trials[0].config
+    values = {name: v for name, v in stored_config(config).items() if name not in SEEDS}
+    if isinstance(config, TrialConfig) and config.distillation:
+        values["distillation"] = str(config.distillation)  # the teacher's id is a seed's
+    return _flat(values)
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        here = f"{path} {name}".strip()
+        found |= _flat(value, here) if isinstance(value, dict) else {here: str(value)}
+    return found
+
+
+def _differing(one: Mapping[str, str], two: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name in one.keys() | two.keys():
+        if one.get(name) != two.get(name):
+            yield name.replace("_", " "), one.get(name, "none"), two.get(name, "none")
+
+
+def _at(info: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - JSON
+    value: Any = info
+    for part in path.split("."):
+        value = value[part]
+    return value
