@@ -1,3 +1,33 @@
-"""dbray measures how reproducible the training of a neural network is."""
+"""dbray measures how reproducible the training of a neural network is.
+
+For notebooks: ``compare`` holds models against each other; ``load_dataset`` and ``build_model`` bring
+data and architectures by name. They load torch, and so are imported when they are first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbray.architectures import build_model
+    from dbray.datasets import load_dataset
+    from dbray.notebook import Comparison, compare
 
 __version__ = "0.1.0"
+__all__ = ["Comparison", "build_model", "compare", "load_dataset"]
+
+_HOMES = {
+    "Comparison": "dbray.notebook",
+    "build_model": "dbray.architectures",
+    "compare": "dbray.notebook",
+    "load_dataset": "dbray.datasets",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class or a function
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dbray' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
