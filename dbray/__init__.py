@@ -1,7 +1,7 @@
 """dbray measures how reproducible the training of a neural network is.
 
-For notebooks: ``compare`` holds models against each other; ``load_dataset`` and ``build_model`` bring
-data and architectures by name. They load torch, and so are imported when they are first asked for.
+For notebooks: ``compare`` holds models against each other; ``load_dataset`` and ``build_model``
+bring data and architectures by name. They load torch, and so are imported when first asked for.
 """
 
 from importlib import import_module

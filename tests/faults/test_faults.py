@@ -23,9 +23,12 @@ SMALL = (
 )
 
 
-def start(storage, **variables):
+ONE = ("--max-concurrent", "1")  # a second process would mostly load libraries
+
+
+def start(storage, *more, **variables):
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *SMALL, "--storage", str(storage)],
+        [sys.executable, SCRIPT, *SMALL, "--storage", str(storage), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -33,9 +36,9 @@ def start(storage, **variables):
     )
 
 
-def run(storage, **variables):
+def run(storage, *more, **variables):
     """Return code of the command and what it said."""
-    command = start(storage, **variables)
+    command = start(storage, *more, **variables)
     _, said = command.communicate(timeout=400)
     return command.returncode, said
 
@@ -90,7 +93,7 @@ def test_processes_that_die_while_they_write_cost_no_result(undisturbed, storage
 
 
 def test_two_drivers_at_once_make_one_study(undisturbed, tmp_path):
-    drivers = [start(tmp_path) for _ in range(2)]
+    drivers = [start(tmp_path, *ONE) for _ in range(2)]
     for driver in drivers:
         _, said = driver.communicate(timeout=400)
         assert driver.returncode == 0, said
@@ -113,7 +116,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_said_and_the_study_goes_on_when_there_is_space(undisturbed, small_disk):
-    code, said = run(small_disk)
+    code, said = run(small_disk, *ONE, "--max-failures", "0")
     assert code != 0, said
     assert "no space is left" in said
     assert "Traceback" not in said

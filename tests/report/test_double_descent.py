@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from browser import FLAGS, open_page
+from browser import blank_page, open_page
 from width_study import NOISE, grid, write_width_study
 
 from dbray.config import NoiseConfig
@@ -96,13 +96,6 @@ def test_the_page_shows_curves_regions_claims_and_numbers(study, tmp_path):
 
 
 def test_a_width_that_is_pointed_at_is_marked_in_every_panel(study, tmp_path):
-    import shutil
-
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
     write_report(study)
     path = tmp_path / "index.html"
     path.write_bytes(study.folder.read("report/index.html"))
@@ -110,9 +103,7 @@ def test_a_width_that_is_pointed_at_is_marked_in_every_panel(study, tmp_path):
         "() => [...document.querySelectorAll('#width-curves .mark-rule line')]"
         ".filter((line) => line.getAttribute('opacity') == '0.6').length"
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1600})
+    with blank_page(height=1600) as page:
         page.goto(path.as_uri())
         page.wait_for_selector("body[data-drawn]", timeout=60_000)
         figure = page.locator("#width-curves")
@@ -123,7 +114,6 @@ def test_a_width_that_is_pointed_at_is_marked_in_every_panel(study, tmp_path):
             page.mouse.move(box["x"] + 200 + step, box["y"] + 220)
             page.wait_for_timeout(200)
         assert page.evaluate(shown) == 6
-        browser.close()
 
 
 def made(noise, measure, values, half_width=0.01):

@@ -80,7 +80,7 @@ def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path)
     chance = random.Random(0)
     for _ in range(2):
         driver = subprocess.Popen(
-            [sys.executable, str(ROOT / SCRIPT), *SMALL],
+            [sys.executable, str(ROOT / SCRIPT), *SMALL, "--max-concurrent", "1"],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
