@@ -23,14 +23,13 @@ import pyarrow as pa
 from benchmarks.label_maps import make_label_maps
 from benchmarks.processes import run_watched
 from dbray.datasets import load_dataset
-from dbray.jobs import scope_of
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
-from dbray.store import Study, open_study
+from dbray.store import Study, open_study, scope_of
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
 from dbray.study import TrainingOptions
 from dbray.study.grid import all_configs
@@ -132,7 +131,7 @@ def _list(study: Study, trials: int) -> None:
 
 
 def _check(study: Study, _: int) -> None:
-    assert not study.wrong_checksums(study.committed())
+    assert not study.wrong_files(study.committed())
 
 
 def _score(*makers: Callable[[Study], Job]) -> Step:

@@ -7,7 +7,7 @@ out of the JSON at its default, so that the trials of those studies keep their i
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -126,6 +126,14 @@ class CheckpointConfig:
     weights_sha256: str  # of the tensors, whatever file they came in
     width: int = 0
     size: SizeName = "small"
+    output: str = field(default="", metadata=LATER)  # which part of its answer is the logits
+    probabilities: bool = field(default=False, metadata=LATER)  # it answers these, not logits
+    mean: tuple[float, ...] = field(default=(), metadata=LATER)  # its own normalisation, if it
+    std: tuple[float, ...] = field(default=(), metadata=LATER)  # has one: per channel, pixels 0..1
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):  # JSON gives lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def trial_id(self) -> str:
@@ -174,25 +182,6 @@ def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
         If a number is not finite.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def config_from_dict(values: Mapping[str, Any]) -> AnyConfig:
-    """Inverse of ``stored_config``.
-
-    Raises
-    ------
-    KeyError, TypeError
-        If the values are no config's.
-    """
-    if "weights_sha256" in values:
-        return CheckpointConfig(**values)
-    taught, noise = values.get("distillation"), values.get("noise")
-    parts = {
-        "training": TrainingConfig(**values["training"]),
-        "distillation": DistillationConfig(**taught) if taught else None,
-        "noise": NoiseConfig(**noise) if noise else None,
-    }
-    return TrialConfig(**{**values, **parts})
 
 
 def group_label(config: AnyConfig, group_by: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Compare models in a notebook: models and images in, scores and a chart out. No Ray, no files."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, cast
@@ -12,8 +13,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from dbray.errors import UserError
+from dbray.architectures import one_line, reason
+from dbray.errors import TrialFailedError, UserError
 from dbray.labelling import label_dtype, label_planes
+from dbray.notebook_checks import (
+    adapted,
+    checked_count,
+    checked_device,
+    checked_extent,
+    checked_images,
+    checked_labels,
+    checked_models,
+)
 from dbray.planes import Frame, plane_frame
 from dbray.report import Picture, picture_uri
 from dbray.scores.agreement import cohens_kappa, count_agreements, mean_jaccard
@@ -51,6 +62,7 @@ class Comparison:
 
     def chart(self, planes: int = 3) -> alt.TopLevelMixin:
         """Agreement of every two models, beside their decision regions on the first planes."""
+        planes = checked_count("planes", planes, 1)
         beside = alt.hconcat(self._matrix(), self._regions(planes))
         return cast(alt.HConcatChart, beside.resolve_scale(color="independent"))
 
@@ -124,12 +136,14 @@ def compare(
     Parameters
     ----------
     models
-        Two or more by name; each maps (B, channels, height, width) to logits (B, C). They are
-        moved to ``device`` and set to evaluation mode.
+        Two or more by name; each maps (B, channels, height, width) to logits (B, C), or to a
+        tuple, a dict or an object that holds them. One logit for two classes is the second one's.
+        They are moved to ``device`` and set to evaluation mode.
     images
         Inputs as the models take them (normalised), shape (n, channels, height, width).
     labels
-        Shape (n,). With labels, every plane goes through images of three different classes.
+        Whole numbers or texts, shape (n,). With labels, every plane goes through images of three
+        different classes.
     planes, resolution, extent
         P planes of R x R points, reaching past their images by a share of the plane's side.
     seed
@@ -138,35 +152,61 @@ def compare(
     Raises
     ------
     UserError
-        If there are not two models, they differ in their number of classes, or the images do
-        not allow planes.
+        If an argument is not of its kind, a model fails or gives no finite logits, the models
+        differ in their number of classes, or the images do not allow planes.
 
     References
     ----------
     Somepalli et al., CVPR 2022, sections 2 and 3.
     """
-    inputs = _array(images).astype(np.float32)
-    place = torch.device(device)
-    classes = _classes(models, inputs, place)
-    ids = _draw(inputs, None if labels is None else _array(labels), planes, seed)
+    inputs = checked_images(images)
+    kinds = checked_labels(labels, len(inputs))
+    planes, resolution = (
+        checked_count("planes", planes, 1),
+        checked_count("resolution", resolution, 2),
+    )
+    extent, seed = checked_extent(extent), checked_count("seed", seed, 0)
+    asked, classes = adapted(checked_models(models), inputs, place := checked_device(device))
+    maps = _empty_maps((len(asked), planes, resolution, resolution), classes)
+    ids = _draw(inputs, kinds, planes, seed)
     frames = [_frame(inputs[chosen]) for chosen in ids]
-    maps = np.empty((len(models), planes, resolution, resolution), label_dtype(classes))
-    for m, model in enumerate(models.values()):
-        found = label_planes(
-            model.to(place).eval(),
-            frames,
-            inputs.shape[1:],
-            classes=classes,
-            resolution=resolution,
-            extent=extent,
-            device=place,
-        )
-        for p, label_map in enumerate(found):
-            maps[m, p] = label_map
-    names = tuple(models)
+    for m, (name, model) in enumerate(asked.items()):
+        with _named(name):
+            found = label_planes(
+                model,
+                frames,
+                inputs.shape[1:],
+                classes=classes,
+                resolution=resolution,
+                extent=extent,
+                device=place,
+            )
+            for p, label_map in enumerate(found):
+                maps[m, p] = label_map
+    names = tuple(asked)
     return Comparison(
         names, _agreement(names, maps, classes), _fragmentation(names, maps), maps, ids, classes
     )
+
+
+def _empty_maps(shape: tuple[int, ...], classes: int) -> NDArray[Any]:
+    try:
+        return np.empty(shape, label_dtype(classes))
+    except (MemoryError, ValueError) as error:
+        raise UserError(
+            f"planes={shape[1]}, resolution={shape[2]}: so many points do not fit in memory"
+        ) from error
+
+
+@contextlib.contextmanager
+def _named(model: str) -> Iterator[None]:
+    """Say of which model an error is."""
+    try:
+        yield
+    except (UserError, TrialFailedError) as error:
+        raise UserError(f"model {one_line(model)}: {error}") from error
+    except Exception as error:  # the user's own code
+        raise UserError(f"model {one_line(model)}: fails: {reason(error)}") from error
 
 
 def _agreement(names: Sequence[str], maps: NDArray[Any], classes: int) -> pd.DataFrame:
@@ -203,34 +243,13 @@ def _interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.quantile(weights @ values / len(values), [tail, 1 - tail], axis=0)
 
 
-def _classes(
-    models: Mapping[str, nn.Module], inputs: NDArray[np.float32], device: torch.device
-) -> int:
-    if len(models) < 2 or inputs.ndim != 4:
-        raise UserError(
-            f"compare takes two or more models and images of shape (n, channels, height, width); "
-            f"these are {len(models)} models and an array of shape {inputs.shape}"
-        )
-    one = torch.from_numpy(inputs[:1]).to(device)
-    with torch.inference_mode():
-        counts = {name: model.to(device).eval()(one).shape[-1] for name, model in models.items()}
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise UserError(f"the models differ in their number of classes: {told}")
-    return int(next(iter(counts.values())))
-
-
-def _array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-
-
 def _draw(
     inputs: NDArray[np.float32], labels: NDArray[Any] | None, planes: int, seed: int
 ) -> NDArray[np.int64]:
     """Three images for each plane; plane i depends on the seed and i only."""
     kinds = np.arange(len(inputs)) if labels is None else labels
-    if len(kinds) != len(inputs) or len(np.unique(kinds)) < 3:
-        raise UserError("planes need three images, of three classes where there are labels for all")
+    if len(np.unique(kinds)) < 3:
+        raise UserError("planes need three images, of three classes where there are labels")
     chosen = np.empty((planes, 3), np.int64)
     for plane in range(planes):
         rng = np.random.default_rng([seed, plane])

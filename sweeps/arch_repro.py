@@ -8,9 +8,9 @@ python sweeps/arch_repro.py --preset paper --dry-run     # what the paper's own 
 
 from dataclasses import dataclass
 
-from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.study import TrainingOptions, presets_with
+from dbray.study.options import check_architectures
 
 LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 QUICK = (*LAPTOP[:-1], "wideresnet@10")
@@ -33,8 +33,7 @@ class ArchRepro(TrainingOptions):
     def validate(self) -> None:
         """Check every option, the architectures' names among them."""
         super().validate()
-        for text in self.arch:
-            parse_architecture(text)
+        check_architectures("--arch", self.arch)
 
 
 def main(options: ArchRepro) -> int:

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.config import DistillationConfig, DistillationLoss, TrialConfig
-from dbray.errors import UserError
 from dbray.study import TrainingOptions, presets_with
+from dbray.study.options import check_architectures
 
 if TYPE_CHECKING:
     from dbray.datasets import Dataset
@@ -45,10 +44,8 @@ class Distillation(TrainingOptions):
     def validate(self) -> None:
         """Check every option, the architectures' names among them."""
         super().validate()
-        if not self.temperature > 0:
-            raise UserError(f"--temperature {self.temperature}: must be above 0")
-        for text in (*self.teachers, *self.students):
-            parse_architecture(text)
+        check_architectures("--teachers", self.teachers)
+        check_architectures("--students", self.students)
 
 
 def main(options: Distillation) -> int:

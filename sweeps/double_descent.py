@@ -14,6 +14,7 @@ from dbray.command_line import run_command
 from dbray.config import NoiseConfig, NoiseKind, TrialConfig
 from dbray.errors import UserError
 from dbray.study import TrainingOptions, presets_with
+from dbray.study.options import check_architectures
 
 if TYPE_CHECKING:
     from dbray.datasets import Dataset
@@ -72,19 +73,13 @@ class DoubleDescent(TrainingOptions):
     """trainings that one process does in a row; more than one helps where they take seconds"""
 
     def validate(self) -> None:
-        """Check every option, the widths and shares among them."""
+        """Check every option, the family's name among them."""
         super().validate()
-        widths = self.widths or WIDTHS.get(self.arch)
-        if not widths:
+        if "@" in self.arch:
+            raise UserError(f"--arch {self.arch}: give the family's name; --widths says its widths")
+        check_architectures("--arch", [self.arch])
+        if not self.widths and self.arch not in WIDTHS:
             raise UserError(f"--arch {self.arch}: say at which --widths")
-        for width in widths:
-            if width < 1:
-                raise UserError(f"--widths {width}: must be at least 1")
-        for share in self.label_noise:
-            if not 0 <= share < 1:
-                raise UserError(f"--label-noise {share}: must be from 0 to below 1")
-        if min(self.stop_epochs, default=1) < 1:
-            raise UserError(f"--stop-epochs {min(self.stop_epochs)}: must be at least 1")
 
     @property
     def noises(self) -> list[NoiseConfig | None]:

@@ -8,10 +8,14 @@ models.toml:
     group = "baseline"                  # models of a group are compared as seeds are
     factory = "my_package.nets:make"    # or resnet, timm:resnet18, torchvision:resnet18
     weights = "first.safetensors"       # or a state dict that torch.save wrote
+    mean = [0.485, 0.456, 0.406]        # the model's own normalisation, if it has one: it is
+    std = [0.229, 0.224, 0.225]         # given (pixel/255 - mean)/std
 
-The models see the data set's images normalised by its training images' mean and deviation.
+The models see the data set's images normalised by its training images' mean and deviation, unless
+mean and std say otherwise. The README explains the other keys: key, output, probabilities.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +33,25 @@ class MyModels(StudyOptions):
     models: Path = Path("models.toml")
     """list of the models, a TOML file with a table [[model]] for each: name, factory, weights, and
     a group"""
+    allow_unstable: bool = False
+    """also score models whose answers change from call to call or with the rest of the batch"""
 
     def validate(self) -> None:
         """Check every option, and that the list is there."""
         super().validate()
-        if not self.models.is_file():
-            raise UserError(f"--models {self.models}: there is no such file")
+        models = expanded(self.models)
+        if models.is_dir():
+            raise UserError(f"--models {models}: is a folder; name the list in it")
+        if not models.is_file():
+            raise UserError(f"--models {models}: there is no such file")
+
+
+def expanded(path: Path) -> Path:
+    """A path whose ``~`` is the home folder."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"--models {path}: {error}") from error
 
 
 def main(options: MyModels) -> int:
@@ -43,9 +60,12 @@ def main(options: MyModels) -> int:
     from dbray.study.checkpoints import load_checkpoint, put_into, read_list
     from dbray.study.study import run_study, study_dataset
 
-    entries = read_list(options.models)
+    entries = read_list(expanded(options.models))
     dataset = study_dataset(options)
-    checkpoints = [load_checkpoint(entry, dataset) for entry in entries]
+    allow_unstable = options.allow_unstable
+    checkpoints = [load_checkpoint(e, dataset, allow_unstable=allow_unstable) for e in entries]
+    for note in (note for checkpoint in checkpoints for note in checkpoint.notes):
+        print(note, file=sys.stderr)  # noqa: T201
     return run_study(
         options,
         title="How much do these models agree?",

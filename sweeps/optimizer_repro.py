@@ -9,11 +9,11 @@ python sweeps/optimizer_repro.py --preset paper --dry-run
 from dataclasses import dataclass
 from typing import Any
 
-from dbray.architectures import parse_architecture
 from dbray.command_line import run_command
 from dbray.config import OptimizerName
 from dbray.errors import UserError
 from dbray.study import TrainingOptions, presets_with
+from dbray.study.options import check_architectures
 
 GRIDS: dict[str, dict[str, Any]] = {
     "quick": {"name": "optimizer_repro_quick"},
@@ -38,8 +38,7 @@ class OptimizerRepro(TrainingOptions):
         super().validate()
         if self.optimizer is not None:
             raise UserError("--optimizer: this study compares optimizers; choose by --optimizers")
-        for text in self.arch:
-            parse_architecture(text)
+        check_architectures("--arch", self.arch)
 
 
 def main(options: OptimizerRepro) -> int:

@@ -114,3 +114,128 @@ def test_the_readmes_notebook_lines_run_without_ray(tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert "vegaEmbed" in (tmp_path / "chart.html").read_text()
+
+
+class Returns(nn.Module):
+    """Logits of three classes, in whatever form."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+
+    def forward(self, inputs):
+        return self.form(inputs.flatten(1)[:, :3], inputs)
+
+
+def raises(_, __):
+    raise RuntimeError("first\n\x1b[31msecond")
+
+
+def not_finite(logits, inputs):
+    return logits / (inputs.flatten(1)[:, :1] > 0.5)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y, x: (y, x),
+        lambda y, x: {"features": x, "logits": y},
+        lambda y, _: [y],
+        lambda y, _: y.softmax(1),
+        lambda y, _: y.double(),
+    ],
+)
+def test_logits_are_found_in_every_usual_answer(form):
+    images = np.random.default_rng(0).random((8, 1, 2, 2))
+    models = {"plain": Returns(lambda y, _: y), "other": Returns(form)}
+    (row,) = compare(models, images, planes=3, resolution=9).agreement.itertuples()
+    assert row.agreement == 1
+
+
+def test_one_output_is_the_second_of_two_classes():
+    images = np.random.default_rng(0).standard_normal((8, 1, 2, 2))
+    one, flat = Returns(lambda y, _: y[:, :1]), Returns(lambda y, _: y[:, 0])
+    second = Returns(lambda y, _: torch.stack([torch.zeros(len(y)), y[:, 0]], dim=1))
+    found = compare({"one": one, "flat": flat, "two": second}, images, planes=4)
+    assert found.classes == 2
+    assert (found.agreement.agreement == 1).all()
+    assert len(np.unique(found.label_maps)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"planes": 0}, "planes=0: must be a whole number from 1"),
+        ({"planes": -2}, "planes=-2"),
+        ({"planes": 2.0}, "planes=2.0: must be a whole number"),
+        ({"planes": True}, "planes=True"),
+        ({"planes": "3"}, "planes='3'"),
+        ({"planes": 10**15}, "do not fit in memory"),
+        ({"resolution": 1}, "resolution=1: must be a whole number from 2"),
+        ({"resolution": np.nan}, "resolution=nan"),
+        ({"extent": np.nan}, "extent=nan: must be a finite number from 0"),
+        ({"extent": -0.1}, "extent=-0.1"),
+        ({"extent": np.inf}, "extent=inf"),
+        ({"extent": "1"}, "extent='1'"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": None}, "seed=None"),
+        ({"device": "cuda:77"}, "device='cuda:77': cannot be used"),
+        ({"device": "meta"}, "device='meta': cannot be used"),
+        ({"device": "abacus"}, "device='abacus': cannot be used"),
+        ({"device": 1.5}, r"device=1\.5: cannot be used"),
+        ({"labels": [0, 1, 2]}, r"labels: must be one for each of the 8 images; .* \(3,\)"),
+        ({"labels": [[0], [1]] * 4}, "labels: must be one for each"),
+        ({"labels": [0, 1, 2, np.nan] * 2}, "labels: must be whole numbers or texts, not float64"),
+        ({"labels": [[0], [1, 2]]}, "labels: are no array"),
+        ({"images": np.full((8, 1, 2, 2), np.nan)}, "images: image 0 has values that are not"),
+        ({"images": np.full((8, 1, 2, 2), 1e300)}, "images: image 0 has values that are not"),
+        ({"images": np.zeros((8, 2, 2))}, r"images: must be of shape .* \(8, 2, 2\)"),
+        ({"images": np.zeros((0, 1, 2, 2))}, "images: must be of shape .* not empty"),
+        ({"images": np.zeros((8, 1, 2, 2), complex)}, "images: must be real numbers"),
+        ({"images": "images.npy"}, "images: must be real numbers"),
+        ({"images": [[1], [2, 3]]}, "images: are no array"),
+        ({"images": torch.zeros(8, 1, 2, 2).to_sparse()}, "images: are no array"),
+        (
+            {"models": [Answers(3), Answers(3)]},
+            "models: must be a dict of models by name, not list",
+        ),
+        ({"models": {}}, "models: compare takes two or more models; here are 0"),
+        ({"models": {"a": Answers(3), "b": "resnet"}}, "models: b must be a torch.nn.Module"),
+        ({"models": {"a": Answers(3), 1: Answers(3)}}, "models: the name 1 must be a text"),
+    ],
+)
+def test_wrong_arguments_are_named_in_one_line(change, message):
+    rng = np.random.default_rng(0)
+    given = {"models": {"a": Answers(3), "b": Answers(3)}, "images": rng.random((8, 1, 2, 2))}
+    with pytest.raises(UserError, match=message) as caught:
+        compare(**{"planes": 1, **given, **change})
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (raises, r"fails on images of shape \(2, 1, 2, 2\): RuntimeError: first second"),
+        (lambda y, _: None, "returns a NoneType"),
+        (lambda y, x: {"a": y, "b": x}, "return the logits alone"),
+        (lambda y, _: y[:1], r"gives logits of shape \(1, 3\) for 2 images"),
+        (lambda y, _: y[..., None], r"gives logits of shape \(2, 3, 1\)"),
+        (lambda y, _: y.argmax(1), r"gives torch\.int64 where logits are floats"),
+        (lambda y, _: y * torch.nan, "output is not finite"),
+        (not_finite, "output is not finite"),
+        (lambda y, _: y if len(y) == 2 else y[:1], r"gives logits of shape \(1, 3\)"),
+        (lambda y, _: y if len(y) == 2 else raises(y, y), "fails: RuntimeError: first second"),
+    ],
+)
+def test_a_model_that_does_not_answer_is_named(form, message):
+    images = np.random.default_rng(0).random((8, 1, 2, 2))
+    models = {"good": Returns(lambda y, _: y), "bad": Returns(form)}
+    with pytest.raises(UserError, match=f"model bad: .*{message}") as caught:
+        compare(models, images, planes=1, resolution=5)
+    assert str(caught.value).isprintable()
+
+
+def test_a_chart_of_no_planes_is_refused(models, digits):
+    found = compare(models, digits.normalise(digits.test_images), planes=1, resolution=3)
+    with pytest.raises(UserError, match="planes=0"):
+        found.chart(planes=0)

@@ -5,11 +5,18 @@ A factory takes ``input_shape``, ``classes``, ``width`` (0 means its usual one) 
 (B, channels, height, width) to logits (B, C).
 """
 
-import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dbray.architectures.own import (
+    LIBRARIES,
+    build_own,
+    check_library_name,
+    import_factory,
+    library_factory,
+)
+from dbray.architectures.reading import Reading, reading_of
+from dbray.architectures.wording import is_printable, one_line, reason
 from dbray.config import SizeName
 from dbray.errors import UserError
 
@@ -48,10 +55,6 @@ ARCHITECTURES = {
 }
 
 
-# Libraries of models: "timm:resnet18" is a model of that name there, without pretrained weights.
-LIBRARIES = ("timm", "torchvision")
-
-
 def validate_architecture(name: str) -> None:
     """Check that an architecture is known or importable by its form, without loading torch.
 
@@ -68,6 +71,7 @@ def validate_architecture(name: str) -> None:
             f"architecture {name!r} is unknown; choose one of {', '.join(ARCHITECTURES)}, "
             "timm:NAME, torchvision:NAME, or your own as package.module:factory"
         )
+    check_library_name(name)
 
 
 def parse_architecture(text: str) -> tuple[str, int]:
@@ -76,12 +80,14 @@ def parse_architecture(text: str) -> tuple[str, int]:
     Raises
     ------
     UserError
-        If the name is unknown or the width no positive number.
+        If the name is unknown, the width no positive number, or the model has no width to choose.
     """
     name, at, width = text.partition("@")
     validate_architecture(name)
     if at and not (width.isdecimal() and int(width) > 0):
         raise UserError(f"architecture {text!r}: after @ stands the width, a positive number")
+    if at:
+        _check_has_width(name)
     return name, int(width or 0)
 
 
@@ -93,6 +99,7 @@ def build_model(
     width: int = 0,
     size: SizeName = "small",
     seed: int,
+    reading: Reading | None = None,
 ) -> "nn.Module":
     """Build a model whose initial weights are a function of ``seed`` alone.
 
@@ -104,6 +111,10 @@ def build_model(
         ``classes``, and with ``width`` if that is not 0.
     input_shape
         (channels, height, width) of one image.
+    reading
+        How a model that was trained elsewhere is read: what it returns may then be any answer in
+        which logits are found, and the module that comes back returns these. Without it, a model
+        must return the logits alone.
 
     Raises
     ------
@@ -117,89 +128,71 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if architecture in ARCHITECTURES:
-            factory = _import_factory(ARCHITECTURES[architecture].factory)
+            factory = import_factory(ARCHITECTURES[architecture].factory)
             if width < 0:
                 raise UserError(f"architecture {architecture}: width {width} must be 0 or more")
-            model: nn.Module = factory(**shape, width=width, size=size)
-            return model
+            return _read(factory(**shape, width=width, size=size), classes, reading)
         library, _, wanted = architecture.partition(":")
         if library in LIBRARIES:
-            make = _library_factory(library, wanted, input_shape, classes)
-            return _build_own(architecture, make, input_shape, classes)
-        factory = _import_factory(architecture)
+            if width:
+                _check_has_width(architecture)
+            make = library_factory(library, wanted, input_shape, classes)
+            return build_own(architecture, make, input_shape, classes, reading)
+        own = import_factory(architecture)
         options = {"width": width} if width else {}
-        return _build_own(architecture, lambda: factory(**shape, **options), input_shape, classes)
+        make = lambda: own(**shape, **options)  # noqa: E731
+        return build_own(architecture, make, input_shape, classes, reading)
 
 
-def _library_factory(
-    library: str, name: str, input_shape: tuple[int, int, int], classes: int
-) -> Callable[[], Any]:
-    """A call that makes the library's model of that name with random weights."""
-    if library == "timm":
-        import timm
+def _read(model: "nn.Module", classes: int, reading: Reading | None) -> "nn.Module":
+    from dbray.architectures.outputs import Adapted
 
-        options: dict[str, Any] = {"num_classes": classes, "in_chans": input_shape[0]}
-        sized = {**options, "img_size": input_shape[1:]}
-
-        def make() -> Any:  # noqa: ANN401
-            try:  # transformers are made for one size, convolutional networks know none
-                return timm.create_model(name, **sized)
-            except TypeError:
-                return timm.create_model(name, **options)
-
-        return make
-    import torchvision
-
-    return lambda: torchvision.models.get_model(name, weights=None, num_classes=classes)
+    return model if reading is None else Adapted(model, classes, reading)
 
 
-def _import_factory(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except ImportError as error:
+def _check_has_width(name: str) -> None:
+    if name.partition(":")[0] in LIBRARIES:
         raise UserError(
-            f"architecture {path}: module {module} cannot be imported ({_one_line(error)}); "
-            "is it installed, or its folder on PYTHONPATH?"
-        ) from error
-    except AttributeError as error:
-        raise UserError(f"architecture {path}: module {module} has no {name}") from error
-    except Exception as error:  # the user's module is run by importing it
-        raise UserError(f"architecture {path}: importing {module} fails: {error!r}") from error
-    return factory  # type: ignore[no-any-return]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _build_own(
-    path: str, build: Callable[[], Any], input_shape: tuple[int, int, int], classes: int
-) -> "nn.Module":
-    """Build a user's model and try it on two blank images."""
-    import torch
-    from torch import nn
-
-    try:
-        model = build()
-    except Exception as error:
-        raise UserError(f"architecture {path}: its factory fails: {error!r}") from error
-    if not isinstance(model, nn.Module):
-        raise UserError(
-            f"architecture {path}: returned {type(model).__name__}; it must be a torch.nn.Module"
+            f"architecture {name}: its library's models have no width to choose; leave @WIDTH out"
         )
-    try:
-        # Not inference_mode: what a module makes on its first pass is trained later.
-        with torch.no_grad():
-            found = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
-    except Exception as error:
-        raise UserError(
-            f"architecture {path}: fails on a batch of shape {(2, *input_shape)}: "
-            f"{_one_line(error)}"
-        ) from error
-    if found != (2, classes):
-        raise UserError(
-            f"architecture {path}: gives logits of shape {found} for two images; "
-            f"{(2, classes)} was expected"
-        )
-    return model
+
+
+def check_trainable(
+    architecture: str,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: int = 0,
+    size: SizeName = "small",
+) -> None:
+    """Build a model that is not dbray's and try whether a training would get on with it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be built or trained.
+    """
+    if architecture in ARCHITECTURES:
+        return
+    from dbray.architectures.trainable import try_training
+
+    model = build_model(
+        architecture, input_shape=input_shape, classes=classes, width=width, size=size, seed=0
+    )
+    try_training(architecture, model, input_shape, classes)
+
+
+__all__ = [
+    "ARCHITECTURES",
+    "LIBRARIES",
+    "Architecture",
+    "Reading",
+    "build_model",
+    "check_trainable",
+    "is_printable",
+    "one_line",
+    "parse_architecture",
+    "reading_of",
+    "reason",
+    "validate_architecture",
+]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbray.datasets.dataset import Dataset
+from dbray.datasets.description import describe_dataset, one_line
 from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import UserError
 
@@ -51,18 +52,26 @@ def load_dataset(spec: str, data_dir: Path | None = None) -> Dataset:
         If the data set is unknown, cannot be had, or is not what its name promises.
     """
     validate_dataset(spec)
-    return _loader(spec, data_dir or Path("~/.cache/dbray").expanduser())()
+    return _loader(spec, _at_home(data_dir or Path("~/.cache/dbray")))()
+
+
+def _at_home(path: str | Path) -> Path:
+    """Put the home folder for a leading ~, which no shell replaces after ``npz:``."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: {one_line(error)}; give the whole path") from error
 
 
 def _loader(spec: str, data_dir: Path) -> Callable[[], Dataset]:
     if spec.startswith("npz:"):
-        from dbray.datasets.files import load_npz
+        from dbray.datasets.archives import load_npz
 
-        return lambda: load_npz(Path(spec.removeprefix("npz:")))
+        return lambda: load_npz(_at_home(spec.removeprefix("npz:")))
     if spec.startswith("folder:"):
-        from dbray.datasets.files import load_folder
+        from dbray.datasets.image_folders import load_folder
 
-        return lambda: load_folder(Path(spec.removeprefix("folder:")))
+        return lambda: load_folder(_at_home(spec.removeprefix("folder:")))
     if spec == "digits":
         from dbray.datasets.digits import load_digits
 
@@ -76,6 +85,7 @@ __all__ = [
     "DATASETS",
     "PREFIXES",
     "Dataset",
+    "describe_dataset",
     "load_dataset",
     "noisy_labels",
     "validate_dataset",

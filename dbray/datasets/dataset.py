@@ -1,12 +1,14 @@
 """A labelled image data set in memory, with the normalisation that its models see."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dbray.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Dataset:
         int64, shape (n,), values below ``len(class_names)``.
     mean, std
         Per channel, in units where a pixel runs from 0 to 1.
+    notes
+        What was done to the files' images and labels, for a person to read; no part of the data.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Dataset:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -76,3 +81,28 @@ def channel_statistics(
     mean = tuple(round(float(channel.mean()) / 255, 4) for channel in pixels)
     std = tuple(round(float(channel.std()) / 255, 4) or 1.0 for channel in pixels)
     return mean, std
+
+
+def dataset_of(
+    name: str,
+    where: str,
+    *,
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    labels: tuple[NDArray[np.int64], NDArray[np.int64]],
+    class_names: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> Dataset:
+    """Build a data set of a person's own (training, test) images, normalised by the former.
+
+    Raises
+    ------
+    UserError
+        If all training pixels are equal, so that there is nothing to learn.
+    """
+    train, test = images
+    if train.min() == train.max():
+        raise UserError(f"{where}: every pixel of the training images is {train.min()}; check them")
+    if test.min() == test.max():
+        notes = (*notes, f"every pixel of the test images is {test.min()}")
+    mean, std = channel_statistics(train)
+    return Dataset(name, train, labels[0], test, labels[1], class_names, mean, std, notes)

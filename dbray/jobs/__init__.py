@@ -7,26 +7,16 @@ from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
-from dbray.jobs.scope import Scope, scope_of
 from dbray.jobs.similarity import SimilarityJob
-from dbray.store import Study
+from dbray.store import Study, scope_of, stale_tables
+from dbray.store.schemas import SCORE_TABLES
 
-TABLES = (
-    "agreement",
-    "agreement_by_group",
-    "fragmentation",
-    "fragmentation_by_group",
-    "lines",
-    "lines_by_group",
-    "similarity",
-    "distillation",
-)
+TABLES = tuple(SCORE_TABLES)
 
 
 def is_scored(study: Study) -> bool:
     """Whether the score tables are those of exactly the committed predictions."""
-    digest = scope_of(study, study.committed()).digest
-    return all(_digest(study, table) == digest for table in TABLES)
+    return not stale_tables(study, scope_of(study, study.committed()))
 
 
 def score(study: Study) -> None:
@@ -54,16 +44,4 @@ def score(study: Study) -> None:
         job.write(islice(tables, len(job.items)))
 
 
-def _digest(study: Study, table: str) -> str | None:
-    """Digest of the inputs that a score table was made of; None if there is no undamaged table."""
-    try:
-        with study.open_table(f"scores/{table}.parquet") as file:
-            metadata = file.schema_arrow.metadata or {}
-            for _ in file.iter_batches(use_threads=False):  # checks the pages
-                pass
-    except OSError:
-        return None
-    return str(metadata.get(b"inputs", b"").decode())
-
-
-__all__ = ["TABLES", "Scope", "is_scored", "scope_of", "score"]
+__all__ = ["TABLES", "is_scored", "score"]

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from dbray.jobs.pairs import Block, PairSums, PairTask, blocks_of, group_pairs, sum_pairs
-from dbray.jobs.scope import Scope
 from dbray.scores.agreement import cohens_kappa, mean_jaccard
 from dbray.scores.intervals import (
     Float64,
@@ -27,6 +26,7 @@ from dbray.scores.intervals import (
 )
 from dbray.store import Study
 from dbray.store.schemas import AGREEMENT, AGREEMENT_BY_GROUP
+from dbray.store.scope import Scope
 
 PAIR_POINTS_A_TASK = 2e10  # pairs x planes x points: a second or so; less is not worth a task
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dbray.config import TrialConfig
-from dbray.jobs.scope import Scope
 from dbray.scores.intervals import LEVEL, plane_weights, trial_weights
 from dbray.store import CommittedTrial, Study, read_label_maps
 from dbray.store.schemas import DISTILLATION, parquet_bytes
+from dbray.store.scope import Scope
 
 KIND = "test"  # of the planes
 Float64 = NDArray[np.float64]

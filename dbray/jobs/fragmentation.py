@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dbray.jobs.scope import Scope
 from dbray.planes import PlaneKind
 from dbray.scores.fragmentation import count_classes, count_regions
 from dbray.scores.intervals import crossed_interval
 from dbray.store import CommittedTrial, Study, read_label_maps
 from dbray.store.schemas import FRAGMENTATION, FRAGMENTATION_BY_GROUP, parquet_bytes
+from dbray.store.scope import Scope
 
 TRIALS_A_TASK = 16  # at least
 MOST_TASKS = 256  # each costs some 30 ms, whatever it does

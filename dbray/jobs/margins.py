@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dbray.jobs.scope import Scope
 from dbray.scores.intervals import crossed_interval
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import LINE_MEANS, LINES_BY_GROUP, parquet_bytes
+from dbray.store.scope import Scope
 
 TRIALS_A_TASK = 16
 

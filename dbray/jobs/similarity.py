@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dbray.jobs.scope import Scope
 from dbray.scores.similarity import (
     disagreement,
     error_overlap,
@@ -18,6 +17,7 @@ from dbray.scores.similarity import (
 )
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import SIMILARITY, probabilities_from_table
+from dbray.store.scope import Scope
 
 TRIALS_PER_BLOCK = 128  # at most: a second or so of work for two blocks
 WORKING_BYTES = 256 * 2**20  # of two blocks' answers, which are held at a time

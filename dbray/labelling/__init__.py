@@ -9,7 +9,7 @@ from dbray.labelling.label_maps import (
 )
 from dbray.labelling.margins import HALVINGS, STEPS, walk
 from dbray.labelling.pictures import shade_planes
-from dbray.labelling.segments import DIRECTIONS, draw_lines, kinds_of_lines
+from dbray.labelling.segments import DIRECTIONS, check_lines, draw_lines, kinds_of_lines
 
 __all__ = [
     "BATCH_ON_CPU",
@@ -17,6 +17,7 @@ __all__ = [
     "DIRECTIONS",
     "HALVINGS",
     "STEPS",
+    "check_lines",
     "draw_lines",
     "kinds_of_lines",
     "label_dtype",

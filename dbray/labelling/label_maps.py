@@ -1,7 +1,8 @@
 """Label maps: a model's predicted class at every grid point of many planes; also on images."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ Confidence = NDArray[np.uint8]
 # A batch of convolutional activations should stay in a CPU's cache; a GPU wants to be filled.
 BATCH_ON_CPU = 256
 BATCH_ON_CUDA = 4096
+USUAL_NUMBERS = 3 * 32 * 32  # of an input; larger ones make smaller batches
 
 
 def label_dtype(classes: int) -> np.dtype[Any]:
@@ -126,11 +128,10 @@ def predict(
         If the model returns a logit that is not finite.
     """
     parts = []
-    for part in torch.split(torch.from_numpy(inputs), batch_size(device)):
-        logits = model(part.to(device)).float()
+    for logits in in_batches(model, torch.from_numpy(inputs), lambda part: part.to(device), device):
         if not torch.isfinite(logits).all():
             raise TrialFailedError("the model's output is not finite on a test image")
-        parts.append(logits.softmax(dim=1).cpu())
+        parts.append(logits.float().softmax(dim=1).cpu())
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
@@ -147,16 +148,55 @@ def _plane_logits(
         for part in (frame.origin, frame.axes, grid)
     )
     finite = torch.ones((), dtype=torch.bool, device=device)
-    # Equal chunks: a small last batch would waste a whole pass.
-    for chunk in coordinates.chunk(max(1, -(-len(coordinates) // batch_size(device)))):
-        inputs = torch.addmm(origin, chunk, axes)  # (B, D)
-        logits = model(inputs.view(-1, *input_shape))  # (B, C)
+
+    def inputs(chunk: Tensor) -> Tensor:
+        return torch.addmm(origin, chunk, axes).view(-1, *input_shape)  # (B, channels, H, W)
+
+    for logits in in_batches(model, coordinates, inputs, device):  # (B, C)
         finite &= torch.isfinite(logits).all()
         yield logits
     if not finite:
         raise TrialFailedError("the model's output is not finite on a plane of images")
 
 
-def batch_size(device: torch.device) -> int:
-    """How many inputs a device labels at a time."""
-    return BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
+def in_batches(
+    model: nn.Module, items: Tensor, inputs: Callable[[Tensor], Tensor], device: torch.device
+) -> Iterator[Tensor]:
+    """Logits of all items, a batch at a time; batches that do not fit into memory are halved.
+
+    Parameters
+    ----------
+    inputs
+        Makes the model's inputs of a batch of the items.
+    """
+    # Equal batches: a small last one would waste a whole pass.
+    size = -(-len(items) // max(1, -(-len(items) // _fitting(model, items, inputs, device))))
+    start = 0
+    while start < len(items):
+        try:
+            logits = model(inputs(items[start : start + size]))
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = _FITTING[model] = size // 2
+            torch.cuda.empty_cache()
+            continue
+        yield logits
+        start += size
+
+
+# Inputs that a model has been found to take at a time, where memory was short.
+_FITTING: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+
+
+def _fitting(
+    model: nn.Module, items: Tensor, inputs: Callable[[Tensor], Tensor], device: torch.device
+) -> int:
+    numbers = inputs(items[:1]).numel() if len(items) else 1
+    return min(batch_size(device, numbers), _FITTING.get(model, BATCH_ON_CUDA))
+
+
+def batch_size(device: torch.device, numbers: int) -> int:
+    """How many inputs of so many numbers a device labels at a time, memory permitting."""
+    most = BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
+    return max(1, min(most, most * USUAL_NUMBERS // numbers))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dbray.datasets.dataset import Dataset
+from dbray.datasets import Dataset
+from dbray.errors import UserError
 from dbray.planes import PLANE_KINDS, PlaneKind, PlaneSource, image_pool, of_training_split
 
 DIRECTIONS = 4  # lines an image
@@ -43,6 +44,22 @@ class Lines:
 def kinds_of_lines(source: PlaneSource) -> tuple[PlaneKind, ...]:
     """Which images lines start from: test and training images, the latter by their labels."""
     return ("test", "train_correct", "train_mislabelled") if source.noise else ("test", "train")
+
+
+def check_lines(dataset: Dataset, images: int, source: PlaneSource) -> None:
+    """Refuse to draw lines from more images than there are of any kind.
+
+    Raises
+    ------
+    UserError
+        It names how many there are.
+    """
+    kinds = kinds_of_lines(source)
+    most = max(len(image_pool(dataset, kind, source.noise)) for kind in kinds)
+    if images > most:
+        raise UserError(
+            f"--line-images {images}: data set {dataset.name} has at most {most} images of a kind"
+        )
 
 
 def draw_lines(dataset: Dataset, kind: PlaneKind, images: int, source: PlaneSource) -> Lines:

@@ -139,8 +139,13 @@ def anchors_frame(dataset: Dataset, anchors: Anchors) -> Frame:
     return plane_frame(dataset.normalise(anchors.images).reshape(3, -1))
 
 
-def check_planes(dataset: Dataset, counts: Mapping[str, int], source: PlaneSource) -> None:
-    """Draw the first plane of every kind that is asked for.
+def check_planes(
+    dataset: Dataset,
+    counts: Mapping[str, int],
+    source: PlaneSource,
+    pictures: Sequence[int] = (),
+) -> None:
+    """Draw the first plane of every kind that is asked for, and every plane that gets a picture.
 
     Raises
     ------
@@ -151,6 +156,9 @@ def check_planes(dataset: Dataset, counts: Mapping[str, int], source: PlaneSourc
         given = kind in ("adversarial", "chosen")
         if counts.get(kind, 0) and not given:
             plane_anchors(dataset, plane_ids_of(kind, 1).start, source)
+    for plane_id in pictures:
+        if plane_kind(plane_id) not in ("adversarial", "chosen"):
+            plane_anchors(dataset, plane_id, source)
     for images in source.chosen:
         anchors = _chosen(dataset, images)
         if not _span_a_plane(dataset, anchors):

@@ -1,5 +1,6 @@
 """Kinds of planes, and how a plane's id says its kind and its number within it."""
 
+import re
 from typing import Literal, get_args
 
 from dbray.errors import UserError
@@ -58,6 +59,7 @@ def parse_plane_id(text: str) -> int:
     if colon and kind not in PLANE_KINDS:
         raise UserError(f"plane {text!r}: {kind} is no kind of planes ({', '.join(PLANE_KINDS)})")
     limit = IDS_PER_KIND if colon else IDS_PER_KIND * len(PLANE_KINDS)
-    if not (number.isdecimal() and int(number) < limit):
+    # Digits of other scripts are none, and so many that int() refuses them are too many.
+    if not (re.fullmatch("[0-9]{1,9}", number) and int(number) < limit):
         raise UserError(f"plane {text!r}: give an id such as 30, or KIND:NUMBER such as train:4")
     return plane_ids_of(kind, 1).start + int(number) if colon else int(number)

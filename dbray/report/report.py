@@ -65,7 +65,9 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         provenance_section(tables, study),
     ]
     there = [section for section in sections if section]
-    return render_page(tables.info["title"], [*_lead(tables), *_left_out(tables)], there)
+    return render_page(
+        tables.info["title"], [*_lead(tables), *_stale(tables), *_left_out(tables)], there
+    )
 
 
 def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool) -> bytes:
@@ -87,7 +89,7 @@ def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool)
     )
     lead = [double_descent_in_words(curves), explained]
     there = [section for section in sections if section]
-    return render_page(tables.info["title"], [words for words in lead if words], there)
+    return render_page(tables.info["title"], [*filter(None, lead), *_stale(tables)], there)
 
 
 def write_report(study: Study, *, confidence: bool = False) -> str:
@@ -122,6 +124,17 @@ def _lead(tables: StudyTables) -> list[str]:
             f"({least.low:.1%} to {least.high:.1%})"
         )
     return [f"{finding}.", explained]
+
+
+def _stale(tables: StudyTables) -> list[str]:
+    """A warning where the scores are not those of the trials that the study has now."""
+    if not tables.stale:
+        return []
+    return [
+        f"These scores are out of date ({', '.join(tables.stale)}): trials have come or gone since "
+        "they were made, or a table is damaged. Run the study's command again: it scores what is "
+        "there."
+    ]
 
 
 def _left_out(tables: StudyTables) -> list[str]:

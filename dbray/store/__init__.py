@@ -2,11 +2,12 @@
 
 from dbray.store.check import state_folder
 from dbray.store.folder import Folder
-from dbray.store.identity import create_or_extend
+from dbray.store.identity import create_or_extend, planned_study, write_description
 from dbray.store.label_maps import read_label_maps
 from dbray.store.location import open_folder
 from dbray.store.opening import open_study, open_study_folder, study_at
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
+from dbray.store.scope import Scope, scope_of, stale_tables
 from dbray.store.study import Study
 
 __all__ = [
@@ -15,12 +16,17 @@ __all__ = [
     "FileRecord",
     "Folder",
     "Inventory",
+    "Scope",
     "Study",
     "create_or_extend",
     "open_folder",
     "open_study",
     "open_study_folder",
+    "planned_study",
     "read_label_maps",
+    "scope_of",
+    "stale_tables",
     "state_folder",
     "study_at",
+    "write_description",
 ]

@@ -4,7 +4,8 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -85,6 +86,16 @@ class Folder:
             with self.named(path):
                 self.filesystem.delete_file(self._full(path))
 
+    def remove_partial_files(self) -> None:
+        """Delete what writers left that were killed a day ago or earlier; on local disks only."""
+        if not self.is_local:
+            return
+        long_ago = time.time() - 24 * 3600
+        for path in Path(self.root).rglob(f"*{PARTIAL}"):
+            with contextlib.suppress(OSError):  # another command was quicker
+                if path.stat().st_mtime < long_ago:
+                    path.unlink()
+
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
         with self.named(path):
@@ -96,7 +107,12 @@ class Folder:
         top = self._full(below) if below else self.root
         selector = fs.FileSelector(top, recursive=True, allow_not_found=True)
         with self.named(below):
-            found = self.filesystem.get_file_info(selector)
+            try:
+                return self._sizes(self.filesystem.get_file_info(selector))
+            except UnicodeDecodeError:  # a name that is no UTF-8 text, which no file of ours has
+                return self._sizes(self.filesystem.get_file_info(list(_readable_names(top))))
+
+    def _sizes(self, found: Iterable[fs.FileInfo]) -> dict[str, int]:
         return {
             info.path.removeprefix(self.root).lstrip("/"): info.size
             for info in found
@@ -150,3 +166,10 @@ class Folder:
     def _write_stream(self, full_path: str, data: bytes) -> None:
         with self.filesystem.open_output_stream(full_path) as stream:
             stream.write(data)
+
+
+def _readable_names(top: str) -> Iterator[str]:
+    """Paths of all local files below a folder whose names are UTF-8."""
+    for path in Path(top).rglob("*"):
+        if str(path).encode(errors="ignore").decode() == str(path):
+            yield str(path)

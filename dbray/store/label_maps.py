@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dbray.errors import StorageError
 from dbray.store.records import CommittedTrial
 from dbray.store.schemas import label_maps_from_table
 from dbray.store.study import Study
@@ -36,9 +38,22 @@ def read_label_maps(
         plane_ids = table["plane_id"].to_numpy()
         wanted = (plane_ids >= first) & (plane_ids < stop)
         ids.append(plane_ids[wanted])
-        maps.append(label_maps_from_table(table)[wanted])
+        maps.append(_checked(study, trial, name, table)[wanted])
+    if not maps:
+        raise StorageError(f"{study.location}/trials/{trial.trial_id}: has no {role}")
     order = np.argsort(np.concatenate(ids), kind="stable")
     return np.concatenate(maps)[order]
+
+
+def _checked(study: Study, trial: CommittedTrial, name: str, table: pa.Table) -> NDArray[Any]:
+    """Label maps of a file, none of which names a class that there is not."""
+    try:
+        return label_maps_from_table(table)
+    except ValueError as error:
+        raise StorageError(
+            f"{study.location}/trials/{trial.trial_id}/{name}: {error}; delete the trial's "
+            "committed.json, then run the study's command again"
+        ) from error
 
 
 def _overlaps(file: pq.ParquetFile, row_group: int, first: int, stop: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a study knows of its trials: finished, failed or damaged."""
+"""What a study knows of its trials: finished, failed, damaged, or of another study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +27,7 @@ class CommittedTrial:
     pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
     picture_resolution: int = 0  # of all its pictures
     line_images: int = 0  # of each kind, whose margins it holds
+    planes_of: tuple[int | float | None, ...] | None = None  # seed, resolution, extent
 
     def wrong_size(self, sizes: Mapping[str, int]) -> str | None:
         """The first of its files that is missing or has not its committed size, and how.
@@ -63,3 +64,4 @@ class Inventory:
     committed: list[CommittedTrial] = field(default_factory=list)
     failed: list[FailedTrial] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)  # trial id: which file, and how
+    foreign: dict[str, str] = field(default_factory=dict)  # trial id: why it does not count

@@ -153,6 +153,19 @@ BYTES = ("labels", "confidence", "probabilities")  # columns that repeat too rar
 PLANES_PER_ROW_GROUP = 128
 
 
+# Every score table by its name below ``scores/``.
+SCORE_TABLES: dict[str, pa.Schema] = {
+    "agreement": AGREEMENT,
+    "agreement_by_group": AGREEMENT_BY_GROUP,
+    "fragmentation": FRAGMENTATION,
+    "fragmentation_by_group": FRAGMENTATION_BY_GROUP,
+    "lines": LINE_MEANS,
+    "lines_by_group": LINES_BY_GROUP,
+    "similarity": SIMILARITY,
+    "distillation": DISTILLATION,
+}
+
+
 def label_maps_table(
     trial_id: str,
     plane_ids: Sequence[int],
@@ -187,9 +200,24 @@ def label_maps_table(
 
 
 def label_maps_from_table(table: pa.Table) -> NDArray[Any]:
-    """Label maps of all rows, unsigned integers, shape (P, R, R)."""
+    """Label maps of all rows, unsigned integers, shape (P, R, R).
+
+    Raises
+    ------
+    ValueError
+        If the table is none of label maps, or names a class that its metadata do not know.
+    """
     metadata = _metadata(table)
-    return _arrays(table, "labels", metadata["dtype"], (int(metadata["resolution"]),) * 2)
+    try:
+        dtype, side, classes = (metadata[key] for key in ("dtype", "resolution", "classes"))
+        kind = {"uint8": "uint8", "uint16": "uint16"}[dtype]
+        maps = _arrays(table, "labels", kind, (int(side),) * 2)
+        largest = int(maps.max(initial=0))
+    except (KeyError, ValueError, AttributeError) as error:
+        raise ValueError("holds no label maps") from error
+    if largest >= int(classes):
+        raise ValueError(f"names class {largest}, and there are {classes}")
+    return maps
 
 
 def confidences_from_table(table: pa.Table) -> NDArray[np.uint8]:
@@ -254,7 +282,8 @@ def _arrays(table: pa.Table, column: str, dtype: str, shape: tuple[int, ...]) ->
 
 
 def _metadata(table: pa.Table) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    metadata = table.schema.metadata or {}
+    return {key.decode(errors="replace"): v.decode(errors="replace") for key, v in metadata.items()}
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -3,26 +3,20 @@
 import contextlib
 import hashlib
 import io
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dbray.config import AnyConfig, canonical_json, config_from_dict, stored_config
+from dbray.config import AnyConfig, canonical_json, stored_config
 from dbray.errors import UserError
+from dbray.store.contents import wrong_contents
 from dbray.store.folder import Folder
+from dbray.store.inventory import at_once, planes_of, read_committed, take_inventory
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
-
-T = TypeVar("T")
-Result = TypeVar("Result")
-
-FILE_NAME = re.compile(r"[a-z][a-z0-9_-]*\.(parquet|safetensors)")  # of a trial; never a path
-REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
+from dbray.store.shapes import parse_invocation, parse_study
 
 
 @dataclass(frozen=True)
@@ -46,16 +40,29 @@ class Study:
         UserError
             If it is damaged.
         """
-        try:
-            described = self._read_json("study.json")
-        except ValueError as error:
-            raise UserError(f"{self.location}/study.json: not readable as a study") from error
+        described = self.description()
         paths = sorted(self.folder.files("invocations"))
-        records = self._each(self._read_invocation, paths)
+        records = at_once(self._read_invocation, paths)
         return described | {"invocations": [record for record in records if record]}
 
+    def description(self) -> dict[str, Any]:
+        """Contents of ``study.json``.
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
+        try:
+            return parse_study(self.folder.read("study.json"))
+        except ValueError as error:
+            raise UserError(
+                f"{self.location}/study.json: not readable as a study ({error}); choose another "
+                "--name, or restore the file"
+            ) from error
+
     def committed(self) -> list[CommittedTrial]:
-        """Finished trials whose files have their committed sizes, by id."""
+        """Finished trials that count, by id."""
         return self.inventory().committed
 
     def failed(self) -> list[FailedTrial]:
@@ -63,41 +70,26 @@ class Study:
         return self.inventory().failed
 
     def inventory(self) -> Inventory:
-        """List the study once and sort its trials; sizes are checked, contents are not read."""
-        sizes = self.folder.files("trials")
-        ids = sorted({path.split("/")[1] for path in sizes})
-        done = [i for i in ids if f"trials/{i}/committed.json" in sizes]
-        failures = [i for i in ids if f"trials/{i}/failed.json" in sizes and i not in done]
-        found = Inventory()
-        for trial_id, failed in zip(failures, self._each(self._read_failed, failures), strict=True):
-            if isinstance(failed, FailedTrial):
-                found.failed.append(failed)
-            else:
-                found.damaged[trial_id] = failed
-        for trial_id, outcome in zip(done, self._each(self._read_committed, done), strict=True):
-            problem = outcome if isinstance(outcome, str) else outcome.wrong_size(sizes)
-            if isinstance(outcome, CommittedTrial) and problem is None:
-                found.committed.append(outcome)
-            else:
-                found.damaged[trial_id] = str(problem)
-        return found
+        """List the study once and sort its trials; sizes are checked, contents are not read.
 
-    def wrong_checksums(self, trials: Iterable[CommittedTrial]) -> dict[str, str]:
-        """Trials with a file whose SHA-256 is not the committed one: id to what is wrong.
+        A trial that was made for another data set or for other planes does not count.
+        """
+        return take_inventory(self.folder, self.description())
+
+    def wrong_files(self, trials: Iterable[CommittedTrial]) -> dict[str, str]:
+        """Trials with a file that is not the committed one, or not what it should be, and how.
 
         Weights are not read here; whoever loads them checks them.
         """
+        described = self.description()
         checks = [
-            (trial.trial_id, name, record)
-            for trial in trials
-            for name, record in trial.files.items()
-            if not name.endswith(".safetensors")
+            (trial, name) for trial in trials for name in trial.files if name.endswith(".parquet")
         ]
-        wrong = self._each(lambda check: self._checksum_differs(*check), checks)
+        problems = at_once(lambda check: self._wrong_file(*check, described), checks)
         return {
-            check[0]: f"trials/{check[0]}/{check[1]}: its checksum is not the committed one"
-            for check, differs in zip(checks, wrong, strict=True)
-            if differs
+            trial.trial_id: f"trials/{trial.trial_id}/{name}: {problem}"
+            for (trial, name), problem in zip(checks, problems, strict=True)
+            if problem
         }
 
     def read_file(self, trial: CommittedTrial, name: str) -> bytes:
@@ -157,9 +149,9 @@ class Study:
         UserError
             If it is not there, or damaged.
         """
-        found = (
-            self._read_committed(trial_id) if self.is_committed(trial_id) else "none of its files"
-        )
+        found: CommittedTrial | str = "none of its files"
+        if self.is_committed(trial_id):
+            found = read_committed(self.folder, trial_id)
         if isinstance(found, str):
             raise UserError(f"{self.location}: no finished trial {trial_id} ({found})")
         return found
@@ -196,7 +188,7 @@ class Study:
         top = f"trials/{trial_id}"
         records = {n: FileRecord(len(d), hashlib.sha256(d).hexdigest()) for n, d in files.items()}
         if extending is None and self.is_committed(trial_id):
-            kept = self._read_committed(trial_id)
+            kept = read_committed(self.folder, trial_id)
             return isinstance(kept, CommittedTrial) and _same_labels(kept.files, records)
         for name, data in files.items():
             self.folder.write(f"{top}/{name}", data)
@@ -210,6 +202,7 @@ class Study:
             "pictures": list(pictures),
             "picture_resolution": picture_resolution,
             "line_images": line_images,
+            "planes_of": planes_of(self.description()),
         }
         self.folder.delete(f"{top}/failed.json")
         committed = canonical_json(record).encode()
@@ -238,64 +231,20 @@ class Study:
         self.folder.delete(f"trials/{trial_id}/committed.json")
         self.folder.delete(f"trials/{trial_id}/failed.json")
 
-    def _each(self, read: Callable[[T], Result], items: list[T]) -> list[Result]:
-        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-            return list(pool.map(read, items))
-
-    def _read_json(self, path: str) -> dict[str, Any]:
-        return dict(json.loads(self.folder.read(path)))
-
     def _read_invocation(self, path: str) -> dict[str, Any] | None:
         """Who ran what is good to know, and nothing that a study could fail for."""
         try:
-            return self._read_json(path)
+            return parse_invocation(self.folder.read(path))
         except ValueError:
             return None
 
-    def _read_committed(self, trial_id: str) -> CommittedTrial | str:
-        """The trial, or what is wrong with its two JSON files."""
-        top = f"trials/{trial_id}"
-        try:
-            record = self._read_json(f"{top}/committed.json")
-            config = self._read_config(trial_id)
-            names = record["files"]
-            if not all(FILE_NAME.fullmatch(name) for name in names):
-                return f"{top}/committed.json names a file that is none of a trial's"
-            return CommittedTrial(
-                trial_id=trial_id,
-                config=config,
-                metrics=record["metrics"],
-                files={n: FileRecord(**r) for n, r in names.items()},
-                planes=record["planes"],
-                pictures=tuple(record["pictures"]),
-                picture_resolution=record.get("picture_resolution", 0),
-                line_images=record.get("line_images", 0),
-            )
-        except FileNotFoundError:
-            return f"{top}/config.json is missing"
-        except (ValueError, KeyError, TypeError):
-            return f"{top}/committed.json or config.json is not what a trial commits"
-
-    def _read_failed(self, trial_id: str) -> FailedTrial | str:
-        """The trial, or what is wrong with its two JSON files."""
-        top = f"trials/{trial_id}"
-        try:
-            reason = self._read_json(f"{top}/failed.json")["reason"]
-            config = self._read_config(trial_id)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return f"{top}/failed.json or config.json is not what a trial writes"
-        return FailedTrial(trial_id, config, str(reason))
-
-    def _read_config(self, trial_id: str) -> AnyConfig:
-        """A trial's config; ValueError if it is that of another trial."""
-        config = config_from_dict(self._read_json(f"trials/{trial_id}/config.json"))
-        if config.trial_id != trial_id:
-            raise ValueError
-        return config
-
-    def _checksum_differs(self, trial_id: str, name: str, record: FileRecord) -> bool:
-        data = self.folder.read(f"trials/{trial_id}/{name}")
-        return hashlib.sha256(data).hexdigest() != record.sha256
+    def _wrong_file(
+        self, trial: CommittedTrial, name: str, described: Mapping[str, Any]
+    ) -> str | None:
+        data = self.folder.read(f"trials/{trial.trial_id}/{name}")
+        if hashlib.sha256(data).hexdigest() != trial.files[name].sha256:
+            return "its checksum is not the committed one"
+        return wrong_contents(name, data, trial, described)
 
 
 def _same_labels(kept: Mapping[str, FileRecord], new: Mapping[str, FileRecord]) -> bool:

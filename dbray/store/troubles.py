@@ -7,8 +7,18 @@ KNOWN = {
     r"NO_SUCH_BUCKET|Bucket '.*' not found|NoSuchBucket|bucket does not exist": (
         "there is no such bucket; create it, or correct --storage"
     ),
+    r"ExpiredToken|EXPIRED_TOKEN|TokenRefreshRequired": (
+        "the credentials have expired; get new ones (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+        "AWS_SESSION_TOKEN), then run the same command again"
+    ),
+    # The answer to a HEAD request has no body, and so no reason.
+    r"HTTP status 400\) during Head\w+ operation": (
+        "the request is refused (400), as it is when credentials have expired; get new ones "
+        "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), then run the same "
+        "command again"
+    ),
     r"INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN_ID|INVALID_SIGNATURE"
-    r"|UNRECOGNIZED_CLIENT|MISSING_AUTHENTICATION|ExpiredToken|InvalidToken|EXPIRED_TOKEN"
+    r"|UNRECOGNIZED_CLIENT|MISSING_AUTHENTICATION|InvalidToken"
     r"|UNAUTHENTICATED|OAuth2": (
         "the credentials are refused; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
         "AWS_SESSION_TOKEN (or, for gs://, GOOGLE_APPLICATION_CREDENTIALS)"

@@ -1,37 +1,22 @@
-"""Models that were trained elsewhere: a list of them in a file, their weights, their configs."""
+"""Models that were trained elsewhere: built, loaded and tried; their weights in a study."""
 
 import hashlib
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors.torch import save
+from torch import nn
 
-from dbray.architectures import build_model, parse_architecture
+from dbray.architectures import parse_architecture
+from dbray.architectures.outputs import Adapted
 from dbray.config import CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
 from dbray.store import Study
-
-WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-)  # keys that training scripts put weights under
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model of the list."""
-
-    name: str
-    factory: str  # an architecture's name, timm:NAME, torchvision:NAME or package.module:function
-    weights: Path
-    group: str
+from dbray.study.answers import answers_on, are_probabilities
+from dbray.study.fit import load_strictly
+from dbray.study.model_list import Entry, read_list
+from dbray.study.weights import is_safetensors, read_weights
+from dbray.trial import build
 
 
 @dataclass(frozen=True)
@@ -40,110 +25,40 @@ class Checkpoint:
 
     config: CheckpointConfig
     weights: bytes  # safetensors
+    notes: tuple[str, ...] = ()  # what was made of its answers, for a person to know
 
 
-def read_list(path: Path) -> list[Entry]:
-    """Read a list of models, a TOML file with a table ``[[model]]`` for each.
-
-    ``name``, ``factory`` and ``weights`` (a path, from the list's own folder) must be there;
-    ``group`` is the factory where it is not.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read or lacks something; it says which model.
-    """
-    try:
-        rows = tomllib.loads(path.read_text())["model"]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is no TOML list of [[model]] tables: {error}") from error
-    entries = [_entry(path, number, row) for number, row in enumerate(rows, start=1)]
-    names = [entry.name for entry in entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}: two models are called {twice[0]}; give each a name of its own")
-    return entries
-
-
-def _entry(path: Path, number: int, row: dict[str, str]) -> Entry:
-    known = {"name", "factory", "weights", "group"}
-    if not isinstance(row, dict) or not all(isinstance(v, str) and v for v in row.values()):
-        raise UserError(f"{path}: model {number}: all its values must be texts")
-    missing = sorted({"name", "factory", "weights"} - row.keys())
-    unknown = sorted(row.keys() - known)
-    if missing or unknown:
-        what = f"has no {missing[0]}" if missing else f"has {unknown[0]}, which means nothing"
-        raise UserError(f"{path}: model {number} {what}; it takes {', '.join(sorted(known))}")
-    parse_architecture(row["factory"])
-    weights = path.parent / Path(row["weights"]).expanduser()
-    return Entry(row["name"], row["factory"], weights, row.get("group", row["factory"]))
-
-
-def load_checkpoint(entry: Entry, dataset: Dataset) -> Checkpoint:
+def load_checkpoint(entry: Entry, dataset: Dataset, *, allow_unstable: bool = False) -> Checkpoint:
     """Build a model of the list, load its weights, and see that they fit.
 
     Weights are read as safetensors, or as a state dict with ``weights_only``: nothing in such a
     file is run.
 
-    Raises
-    ------
-    UserError
-        If the weights cannot be read or do not belong to the model.
-    """
-    architecture, width = parse_architecture(entry.factory)
-    model = build_model(
-        architecture,
-        input_shape=dataset.input_shape,
-        classes=dataset.classes,
-        width=width,
-        seed=0,
-    )
-    weights = read_weights(entry.weights)
-    _check_fit(entry, model, weights)
-    model.load_state_dict(weights)
-    data = save({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()})
-    config = CheckpointConfig(
-        dataset=dataset.name,
-        dataset_fingerprint=dataset.fingerprint,
-        model=entry.name,
-        group=entry.group,
-        architecture=architecture,
-        weights_sha256=hashlib.sha256(data).hexdigest(),
-        width=width,
-    )
-    return Checkpoint(config, data)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, or of a state dict that ``torch.save`` wrote, on the CPU.
+    Parameters
+    ----------
+    allow_unstable
+        Take a model whose answers depend on the batch or change from call to call.
 
     Raises
     ------
     UserError
-        If the file is not there, is neither, or holds more than tensors.
+        If the weights cannot be read or do not belong to the model, or it gives no logits.
     """
-    if not path.is_file():
-        raise UserError(f"weights {path}: there is no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        # weights_only: a pickle that would run code is refused.
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise UserError(f"weights {path}: are no safetensors file: {error}") from error
-    except Exception as error:  # unpickling raises whatever a broken file makes it raise
-        raise UserError(
-            f"weights {path}: are no plain state dict ({_first_line(error)}); save "
-            "model.state_dict() with torch.save, or use safetensors"
-        ) from error
-    for key in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
-        raise UserError(f"weights {path}: hold more than tensors by name; save model.state_dict()")
-    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+    config = _config(entry, dataset)
+    model = build(config, dataset)
+    about = f"model {entry.name}: weights {entry.weights} do not fit {entry.factory}"
+    weights = read_weights(entry.weights, entry.key)
+    load_strictly(about, model, weights, tied=is_safetensors(entry.weights))
+    data = _saved(model)
+    if not isinstance(model, Adapted):
+        raise TypeError("a model that was trained elsewhere is built without its reading")
+    about = f"model {entry.name}"
+    answers = answers_on(about, model, dataset, allow_unstable=allow_unstable)
+    probabilities = are_probabilities(about, answers, said=entry.probabilities)
+    config = replace(
+        config, weights_sha256=hashlib.sha256(data).hexdigest(), probabilities=probabilities
+    )
+    return Checkpoint(config, data, _notes(entry, answers.shape[1], config))
 
 
 def put_into(study: Study, checkpoints: list[Checkpoint]) -> None:
@@ -162,27 +77,54 @@ def put_into(study: Study, checkpoints: list[Checkpoint]) -> None:
             study.write_bytes(f"trials/{trial_id}/model.safetensors", checkpoint.weights)
 
 
-def _check_fit(entry: Entry, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    wanted = model.state_dict()
-    about = f"model {entry.name}: weights {entry.weights} do not fit {entry.factory}"
-    missing, foreign = (
-        sorted(wanted.keys() - weights.keys()),
-        sorted(weights.keys() - wanted.keys()),
+def _config(entry: Entry, dataset: Dataset) -> CheckpointConfig:
+    """The config of a model whose weights are not known yet."""
+    architecture, width = parse_architecture(entry.factory)
+    return CheckpointConfig(
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        model=entry.name,
+        group=entry.group,
+        architecture=architecture,
+        weights_sha256="",
+        width=width,
+        output=entry.output,
+        mean=_per_channel(entry, "mean", entry.mean, dataset),
+        std=_per_channel(entry, "std", entry.std, dataset),
     )
-    if missing or foreign:
-        parts = [
-            f"{len(names)} tensors {what}, {names[0]} first"
-            for names, what in ((missing, "are missing"), (foreign, "are unknown to it"))
-            if names
-        ]
-        raise UserError(f"{about}: {'; '.join(parts)}")
-    for name, tensor in wanted.items():
-        if weights[name].shape != tensor.shape:
-            raise UserError(
-                f"{about}: {name} has shape {tuple(weights[name].shape)}, the model's is "
-                f"{tuple(tensor.shape)}"
-            )
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+def _per_channel(
+    entry: Entry, name: str, values: tuple[float, ...], dataset: Dataset
+) -> tuple[float, ...]:
+    channels = dataset.input_shape[0]
+    if len(values) not in (0, 1, channels):
+        raise UserError(
+            f"model {entry.name}: {name} has {len(values)} values; the images of {dataset.name} "
+            f"have {channels} channel{'s' if channels > 1 else ''}"
+        )
+    return values * channels if len(values) == 1 else values
+
+
+def _saved(model: nn.Module) -> bytes:
+    return save({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()})
+
+
+def _notes(entry: Entry, outputs: int, config: CheckpointConfig) -> tuple[str, ...]:
+    about = f"model {entry.name}: "
+    found = []
+    if outputs == 1:
+        found.append("its one output z is the second class's; the logits are (0, z)")
+    if config.probabilities and entry.probabilities is None:
+        found.append("its outputs are probabilities; their logarithms are taken as the logits")
+    return tuple(about + note for note in found)
+
+
+__all__ = [
+    "Checkpoint",
+    "Entry",
+    "load_checkpoint",
+    "put_into",
+    "read_list",
+    "read_weights",
+]

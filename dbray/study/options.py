@@ -1,14 +1,17 @@
 """The options that studies share, and the presets of those that train."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from dbray.architectures import parse_architecture
 from dbray.config import OptimizerName, PrecisionName, ScheduleName, SizeName
 from dbray.datasets import validate_dataset
 from dbray.errors import UserError
-from dbray.planes import parse_plane_id, plane_ids_of, plane_kind
+from dbray.planes import IDS_PER_KIND, NOISY, parse_plane_id, plane_ids_of, plane_kind
 
 PresetName = Literal["laptop", "quick", "paper"]
 DrawnKind = Literal["test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated"]
@@ -68,6 +71,15 @@ class StudyOptions:
     open: bool = False
     """open the report in a browser"""
 
+    def __post_init__(self) -> None:
+        """Take once what is given twice, and ``~`` for the home folder."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                object.__setattr__(self, field.name, tuple(dict.fromkeys(value)))
+            elif isinstance(value, Path):
+                object.__setattr__(self, field.name, _at_home(value))
+
     @property
     def pictured(self) -> list[int]:
         """Ids of the planes that get pictures, but for those through ``picture_images``."""
@@ -75,12 +87,14 @@ class StudyOptions:
         kinds: list[str] = [kind for kind in self.plane_kinds if kind not in ON_MANIFOLD]
         if self.adversarial_to:
             kinds.append("adversarial")
-        return [*chosen, *(plane_ids_of(k, 1).start for k in kinds if chosen)]
+        first = [plane_ids_of(kind, 1).start for kind in kinds if chosen]
+        return [*dict.fromkeys([*chosen, *first])]
 
     @property
     def chosen_images(self) -> list[list[int]]:
         """Ids of the images in ``picture_images``, three a plane."""
-        return [[int(number) for number in _parts(text)] for text in self.picture_images]
+        chosen = (tuple(int(number) for number in _parts(text)) for text in self.picture_images)
+        return [list(ids) for ids in dict.fromkeys(chosen)]
 
     def validate(self) -> None:
         """Check every option as far as that goes without loading anything.
@@ -90,24 +104,36 @@ class StudyOptions:
         UserError
             For the first option that cannot be.
         """
-        for name, least in _LEAST.items():
-            value = getattr(self, name, None)
-            if value is not None and value < least:
-                raise UserError(f"--{_option(name)} {value}: must be at least {least:g}")
-        if self.picture_resolution > MAX_PICTURE:
-            raise UserError(
-                f"--picture-resolution {self.picture_resolution}: must be at most {MAX_PICTURE}"
-            )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value == () and field.default != ():
+                raise UserError(f"--{_option(field.name)}: give at least one value")
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    _check_number(field.name, number)
         validate_dataset(self.dataset)
+        self._check_pictures()
+        gpus = self.gpus_per_trial
+        if gpus != int(gpus) and not LEAST_SHARE <= gpus < 1:  # Ray knows no others
+            raise UserError(
+                f"--gpus-per-trial {gpus}: give a whole number, or a share of one GPU such as 0.25"
+            )
+
+    def _check_pictures(self) -> None:
         for text in self.picture_images:
-            if len(_parts(text)) != 3 or not all(part.isdecimal() for part in _parts(text)):
+            parts = _parts(text)
+            if len(parts) != 3 or not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
                 raise UserError(f"--picture-images {text}: give three image ids, such as 30,72,42")
+        noisy = any(getattr(self, "label_noise", ()))
         for text in _parts(self.picture_planes):
-            if plane_kind(parse_plane_id(text)) in ("adversarial", "chosen"):
+            kind = plane_kind(parse_plane_id(text))
+            if kind in ("adversarial", "chosen"):
                 raise UserError(
                     f"--picture-planes {text}: such planes come by --adversarial-to and "
                     "--picture-images"
                 )
+            if kind in NOISY and not noisy:
+                raise UserError(f"--picture-planes {text}: such planes need label noise")
 
 
 @dataclass(frozen=True)
@@ -156,10 +182,6 @@ class TrainingOptions(StudyOptions):
     def validate(self) -> None:
         """Check every option as far as that goes without loading anything."""
         super().validate()
-        for name in ("learning_rate", "sam_radius"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UserError(f"--{_option(name)} {value}: must be above 0")
         if self.workers_per_trial > 1 and self.gpus_per_trial not in (0, 1):
             raise UserError(
                 f"--gpus-per-trial {self.gpus_per_trial:g}: each of {self.workers_per_trial} "
@@ -167,26 +189,38 @@ class TrainingOptions(StudyOptions):
             )
 
 
-MAX_PICTURE = 1000
-_LEAST: dict[str, float] = {
-    "seeds": 1,
-    "epochs": 1,
-    "batch_size": 2,
-    "mixup": 0,
-    "cutmix": 0,
-    "planes": 1,
-    "plane_seed": 0,
-    "resolution": 2,
-    "picture_resolution": 2,
-    "cpus_per_trial": 1,
-    "gpus_per_trial": 0,
-    "max_concurrent": 0,
-    "max_failures": 0,
-    "line_images": 0,
-    "workers_per_trial": 1,
-    "trainings_per_task": 1,
-    "checkpoint_seconds": 0,
+# The least and the most that a number may be, by its option's name; no number may be infinite. The
+# upper bounds are those of ids and of what is stored, or far above what anybody has machines for.
+BOUNDS: dict[str, tuple[int, int]] = {
+    "seeds": (1, 10_000),
+    "epochs": (1, 1_000_000),
+    "stop_epochs": (1, 1_000_000),
+    "batch_size": (2, 1_000_000),
+    "learning_rate": (0, 1000),
+    "sam_radius": (0, 1000),
+    "mixup": (0, 1000),
+    "cutmix": (0, 1000),
+    "temperature": (0, 1_000_000),
+    "widths": (1, 65_536),
+    "refine": (0, 1000),
+    "label_noise": (0, 1),
+    "noise_seed": (0, 2**62),  # a trial's own seed is added to it
+    "planes": (1, IDS_PER_KIND),
+    "plane_seed": (0, 2**63 - 1),
+    "resolution": (2, 4096),
+    "picture_resolution": (2, 1000),
+    "line_images": (0, 1_000_000),
+    "cpus_per_trial": (1, 2**20),
+    "gpus_per_trial": (0, 1024),
+    "max_concurrent": (0, 2**20),
+    "max_failures": (0, 1_000_000),
+    "workers_per_trial": (1, 4096),
+    "trainings_per_task": (1, 1_000_000),
+    "checkpoint_seconds": (0, 1_000_000_000),
 }
+ABOVE = ("learning_rate", "sam_radius", "temperature")  # their least, 0, is itself too little
+BELOW = ("label_noise",)  # its most, 1, is itself too much
+LEAST_SHARE = 0.0001  # of a GPU
 # What the presets have in common; a study adds its own grid.
 PRESETS: dict[str, dict[str, Any]] = {
     "laptop": {},
@@ -213,6 +247,45 @@ PRESETS: dict[str, dict[str, Any]] = {
 def presets_with(grids: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The common presets with what a study changes besides, by the presets' names."""
     return {name: {**common, **grids.get(name, {})} for name, common in PRESETS.items()}
+
+
+def check_architectures(option: str, names: Sequence[str]) -> None:
+    """Check the names that an option gives, as NAME or NAME@WIDTH.
+
+    Raises
+    ------
+    UserError
+        If one is unknown, its width is none, or it is another one's under another spelling.
+    """
+    known: dict[tuple[str, int], str] = {}
+    for text in names:
+        _, _, width = text.partition("@")
+        most = BOUNDS["widths"][1]
+        if re.fullmatch("[0-9]+", width) and (len(width) > 9 or int(width) > most):
+            raise UserError(f"{option} {text}: the width must be at most {most}")
+        found = parse_architecture(text)
+        if found in known:
+            raise UserError(f"{option} {text}: is {known[found]} again; give it once")
+        known[found] = text
+
+
+def _check_number(name: str, value: float) -> None:
+    said = f"--{_option(name)} {value}"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{said}: must be a finite number")
+    least, most = BOUNDS.get(name, (-math.inf, math.inf))
+    if value < least or (name in ABOVE and value == least):
+        raise UserError(f"{said}: must be {'above' if name in ABOVE else 'at least'} {least}")
+    if value > most or (name in BELOW and value == most):
+        raise UserError(f"{said}: must be {'below' if name in BELOW else 'at most'} {most}")
+
+
+def _at_home(path: Path) -> Path:
+    """The path with a leading ``~`` replaced; as it is where there is no such home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _option(name: str) -> str:

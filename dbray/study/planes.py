@@ -111,12 +111,17 @@ def plane_plan(info: Mapping[str, Any], adversarial: Sequence[Anchors] = ()) -> 
     )
 
 
-def adversarial_planes(study: Study, dataset: Dataset) -> list[Anchors]:
-    """Anchors of the study's adversarial planes: those it has, and what is new against its trial.
+def adversarial_planes(study: Study, planned: Mapping[str, Any], dataset: Dataset) -> list[Anchors]:
+    """Anchors of a study's adversarial planes: those it has, and what is new against its trial.
 
     They are stored as they are: the arithmetic of an attack differs from machine to machine.
+
+    Parameters
+    ----------
+    planned
+        What ``study.json`` is to say.
     """
-    info = study.info["planes"]
+    info = planned["planes"]
     count = info["counts"].get("adversarial", 0)
     found = list(_stored_adversarial(study, dataset))[:count] if count else []
     if len(found) < count:

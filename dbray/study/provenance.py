@@ -5,6 +5,7 @@ import platform
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +23,12 @@ def library_versions() -> dict[str, str]:
 
 
 def record_invocation(
-    study: Study, started: float, seconds: float, training_seconds: float, trials_run: int
+    study: Study,
+    started: float,
+    seconds: float,
+    training_seconds: float,
+    trials_run: int,
+    not_finished: Sequence[str],
 ) -> None:
     """Leave a record of this command beside the results."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -33,6 +39,7 @@ def record_invocation(
         "seconds": round(seconds, 1),
         "sweep_seconds": round(training_seconds, 1),
         "trials_run": trials_run,
+        "not_finished": list(not_finished),
         "hardware": {
             "cpu": cpu_name(),
             "cores": os.cpu_count(),

@@ -3,20 +3,22 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from dbray.architectures import build_model
+from dbray.architectures import ARCHITECTURES, build_model, check_trainable
 from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
-from dbray.datasets import Dataset, load_dataset
+from dbray.datasets import Dataset, describe_dataset, load_dataset
 from dbray.errors import UserError
 from dbray.jobs import is_scored, score
+from dbray.labelling import check_lines
 from dbray.planes import check_planes
 from dbray.report import write_report, write_sheets
-from dbray.store import Study, create_or_extend, study_at
+from dbray.store import Study, planned_study, study_at, write_description
 from dbray.study.estimate import describe, study_costs
 from dbray.study.options import StudyOptions, TrainingOptions
 from dbray.study.planes import (
@@ -73,7 +75,7 @@ def run_study(
     0, or 1 if trials are left over that could not be finished.
     """
     started, clock = time.time(), time.monotonic()
-    console = Console(stderr=True, highlight=False)
+    say = partial(Console(stderr=True, highlight=False).print, markup=False, soft_wrap=True)
     resources = _resources(options)
     described = _describe(options, title, dataset, group_by)
     if noise:
@@ -83,39 +85,62 @@ def run_study(
         _print_costs(configs, dataset, asked, resources)
         return 0
     check_resources(resources)
-    check_planes(dataset, asked.counts, asked.source)  # refuse before anything is written
-    _check_architectures(configs, dataset)
-    _check_shards(configs, dataset)
     if options.adversarial_to:
         attacked = find_trial(study_at(options.storage, options.name), options.adversarial_to)
         ask_for_adversarial(described, attacked.trial_id, options.planes)
-    study = create_or_extend(options.storage, options.name, described)
-    # An earlier command may have asked for more planes.
-    plan = plane_plan(study.info, adversarial_planes(study, dataset))
+    study, planned = planned_study(options.storage, options.name, described)
+    # Whatever can be refused is refused before the study changes.
+    plan = _checked_plan(study, planned, dataset)
+    _check_architectures(configs, dataset)
+    _check_shards(configs, dataset)
+    write_description(study, planned)
     write_planes(study, dataset, plan)
-    _discard_damaged(study, console, retry_failed=options.retry_failed)
+    study.folder.remove_partial_files()
+    _leave_out(study, say, retry_failed=options.retry_failed)
     prepare(study)
     work = missing_work(study, configs, plan)
-    console.print(f"study {study.location}: {len(configs)} trials, {len(work)} to do", markup=False)
+    say(describe_dataset(dataset))
+    say(f"study {study.location}: {len(configs)} trials, {len(work)} to do")
     left_over: list[str] = []
     if work or not is_scored(study):
         with ray_session():
             left_over = _run_work(study, work, dataset, plan, options)
             swept = time.monotonic() - clock
             for line in left_over:  # said first: without any trial, scoring ends the command
-                console.print(f"not finished: {line}", markup=False)
+                say(f"not finished: {line}")
             if not is_scored(study):  # new pictures alone change no score
-                console.print("scoring", markup=False)
+                say("scoring")
                 score(study)
         if work:
-            record_invocation(study, started, time.monotonic() - clock, swept, len(work))
+            seconds = time.monotonic() - clock
+            record_invocation(study, started, seconds, swept, len(work), left_over)
     location = write_report(study, confidence=options.confidence)
     if options.sheets:
         print(f"pictures: {write_sheets(study, confidence=options.confidence)}")  # noqa: T201
     print(f"report: {location}")  # noqa: T201
     if options.open:
         open_in_browser(location)
-    return 1 if left_over else 0
+    return 1 if left_over or _say_failed(study, configs, say) else 0
+
+
+def _checked_plan(study: Study, planned: Mapping[str, Any], dataset: Dataset) -> PlanePlan:
+    """The planes of a planned study, all of which the data set can give."""
+    asked = plane_plan(planned)
+    check_planes(dataset, asked.counts, asked.source, asked.pictures)
+    check_lines(dataset, asked.line_images, asked.source)
+    return plane_plan(planned, adversarial_planes(study, planned, dataset))
+
+
+def _say_failed(study: Study, configs: Sequence[AnyConfig], say: Callable[[str], None]) -> bool:
+    """Name the trials that were asked for and have failed; whether there are any."""
+    asked = {config.trial_id for config in configs}
+    failed = [trial for trial in study.failed() if trial.trial_id in asked]
+    for trial in failed:
+        name = f"{trial.config.name}, {trial.config.member}"
+        say(f"failed: {name}: {trial.reason}")
+    if failed:
+        say("--retry-failed does failed trials again")
+    return bool(failed)
 
 
 def _run_work(
@@ -169,17 +194,19 @@ def _print_costs(
 
 
 def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
-    """Build every kind of model once, so that one that does not fit is refused before any trial."""
-    kinds: set[tuple[str, int, SizeName]] = {(c.architecture, c.width, c.size) for c in configs}
+    """Build every kind of model that is to be trained, before any is.
+
+    One of the user's own makes a step of a training, too. Checkpoints were tried as they were
+    loaded.
+    """
+    kinds: set[tuple[str, int, SizeName]] = {
+        (c.architecture, c.width, c.size) for c in configs if isinstance(c, TrialConfig)
+    }
+    shape, classes = dataset.input_shape, dataset.classes
     for name, width, size in sorted(kinds):
-        build_model(
-            name,
-            input_shape=dataset.input_shape,
-            classes=dataset.classes,
-            width=width,
-            size=size,
-            seed=0,
-        )
+        if name in ARCHITECTURES:
+            build_model(name, input_shape=shape, classes=classes, width=width, size=size, seed=0)
+        check_trainable(name, input_shape=shape, classes=classes, width=width, size=size)
 
 
 def _check_shards(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
@@ -241,12 +268,14 @@ def _describe(
     return {**about, **describe_planes(options)}
 
 
-def _discard_damaged(study: Study, console: Console, *, retry_failed: bool) -> None:
-    """Uncommit trials whose files are not what was committed; they are done again."""
+def _leave_out(study: Study, say: Callable[[str], None], *, retry_failed: bool) -> None:
+    """Name the trials that do not count; those whose files are damaged are done again."""
     inventory = study.inventory()
-    damaged = inventory.damaged | study.wrong_checksums(inventory.committed)
+    for problem in inventory.foreign.values():
+        say(f"{problem}; it is left out")
+    damaged = inventory.damaged | study.wrong_files(inventory.committed)
     for trial_id, problem in damaged.items():
-        console.print(f"{problem}; this trial is done again", markup=False)
+        say(f"{problem}; this trial is done again")
         study.discard(trial_id)
     if retry_failed:
         for trial in inventory.failed:

@@ -17,7 +17,7 @@ class TrialProgress:
     """How far one trial is."""
 
     title: str
-    state: str = "waiting"  # waiting, running, done, failed
+    state: str = "waiting"  # waiting, running, done, failed (recorded as such), unfinished
     epoch: int = 0
     epochs: int = 0
     accuracy: float | None = None  # last test accuracy
@@ -25,9 +25,14 @@ class TrialProgress:
     seconds: float = 0.0  # from start to end, of a finished trial
 
     @property
+    def ended(self) -> bool:
+        """Whether the study has its result, or the reason why there is none."""
+        return self.state in ("done", "failed")
+
+    @property
     def share(self) -> float:
         """Share of the work that is done, from 0 to 1."""
-        if self.state in ("done", "failed"):
+        if self.ended or self.state == "unfinished":
             return 1.0
         return self.epoch / (self.epochs + 1) if self.epochs else 0.0
 
@@ -72,11 +77,16 @@ class Progress:
             accuracy = "" if trial.accuracy is None else f", test accuracy {trial.accuracy:.3f}"
             about = f": {reason}" if reason else f" in {trial.seconds:.0f} s{accuracy}"
             self.console.print(
-                f"[{self._count('done') + self._count('failed')}/{len(self.trials)}] "
+                f"[{len(self.trials) - self._count('waiting') - self._count('running')}"
+                f"/{len(self.trials)}] "
                 f"{trial.title} {state}{about}",
                 markup=False,
                 highlight=False,
             )
+
+    def say(self, line: str) -> None:
+        """Show a line above the table."""
+        self.console.print(line, markup=False, highlight=False)
 
     def seconds_left(self) -> float | None:
         """Best guess from the trials so far; None before anything has finished."""
@@ -93,7 +103,8 @@ class Progress:
         guess = "" if left is None else f", about {_duration(left)} left"
         headline = (
             f"{self._count('done')} of {len(self.trials)} trials done, "
-            f"{self._count('running')} running, {self._count('failed')} failed{guess}"
+            f"{self._count('running')} running, "
+            f"{self._count('failed') + self._count('unfinished')} failed{guess}"
         )
         if not self._of_interest():
             return Text(f"{len(self.trials)} trials are about to start", style="bold")
@@ -111,10 +122,13 @@ class Progress:
 
     def _of_interest(self) -> list[TrialProgress]:
         by_state = {
-            s: [t for t in self.trials.values() if t.state == s] for s in ("failed", "running")
+            s: [t for t in self.trials.values() if t.state == s]
+            for s in ("failed", "unfinished", "running")
         }
         done = [trial for trial in self.trials.values() if trial.state == "done"]
-        return (by_state["failed"] + by_state["running"] + done[::-1])[:ROWS]
+        return [*by_state["failed"], *by_state["unfinished"], *by_state["running"], *done[::-1]][
+            :ROWS
+        ]
 
     def _count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.trials.values())

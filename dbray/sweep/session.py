@@ -3,13 +3,18 @@
 import contextlib
 import logging
 import os
+import re
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import ray
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
+from ray._private.services import canonicalize_bootstrap_address as find_cluster
 
 from dbray.errors import UserError
 
@@ -26,6 +31,8 @@ QUIET = {
 
 ON_A_NETWORK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # where it is 0, all ports are of the loopback
 ANSWER_SECONDS = 10.0  # that a cluster's address gets to accept a connection
+SETTINGS = b"\x04"  # the kind of a frame of HTTP/2, after three bytes that say its length
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5
 SCHEDULERS = {
     "SLURM_JOB_ID": "SLURM",
     "KUBERNETES_SERVICE_HOST": "Kubernetes",
@@ -63,12 +70,30 @@ def ray_session() -> Iterator[None]:
         return
     # Ray puts the current folder first on the workers' import path, where a file of the user's
     # would stand for a library of its name. ``work_in`` puts it last.
-    with contextlib.chdir("/"):
+    with contextlib.chdir("/"), _own_signals():
         _start()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep Ray from handling SIGTERM, which is to end a command as Ctrl-C does.
+
+    It has a handler in Python, and one in C++ that prints a stack; a Ray that installs the latter
+    in spite of the constant loses it when Python's is set again.
+    """
+    before, handler = ray_utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    ray_utils.set_sigterm_handler = lambda _: None
+    ray_constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER = True
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = before
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _start() -> None:
@@ -104,23 +129,43 @@ def say_when_alone() -> None:
 
 
 def check_answers(address: str) -> None:
-    """Refuse an address where nothing listens; Ray itself would try for minutes.
+    """Refuse an address where no Ray listens; Ray itself would try for minutes.
 
     Raises
     ------
     UserError
-        If no connection can be made.
+        If no connection can be made, or who answers does not speak as Ray's servers do.
     """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdecimal():  # such as "auto": Ray knows where to look
-        return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
+        # "auto" is a cluster of this machine, which may have ended.
+        found = find_cluster("auto") if address == "auto" else address
+        host, _, port = found.rpartition("://")[2].rpartition(":")
+        if not re.fullmatch("[0-9]+", port):  # which Ray refuses at once
+            return
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as connection:
+            speaks = _speaks_grpc(connection)
+    except (OSError, OverflowError, ValueError) as error:
         raise UserError(
             f"RAY_ADDRESS {address}: nothing answers there ({error}); is the cluster up? Unset "
             "RAY_ADDRESS to use this machine alone"
         ) from error
+    if not speaks:
+        raise UserError(
+            f"RAY_ADDRESS {address}: what listens there is no Ray; give the address that "
+            "`ray start --head` has said, or unset RAY_ADDRESS to use this machine alone"
+        )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side begins as every gRPC server does: with its settings for HTTP/2."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("", "0", "false"):
+        return True  # it says nothing without a certificate
+    connection.settimeout(ANSWER_SECONDS)
+    try:
+        connection.sendall(HELLO)
+        return connection.recv(9)[3:4] == SETTINGS
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

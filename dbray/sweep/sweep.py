@@ -4,14 +4,16 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ray import tune
+from ray.exceptions import OutOfMemoryError, RayActorError
 
 from dbray.command_line import last_line
 from dbray.config import AnyConfig, group_label
 from dbray.datasets import Dataset
+from dbray.errors import UserError
 from dbray.store import Study, state_folder
 from dbray.sweep.progress import Progress, TrialProgress
 from dbray.sweep.resources import Resources, slots_on_ray
@@ -32,8 +34,8 @@ def run_sweep(
 
     Returns
     -------
-    One line for each trial that could not be finished for a reason outside of it (its process
-    died too often, storage refused a write); none of these is recorded in the study.
+    One line with the reason for each item that was not finished (its process died too often, its
+    model raised, storage refused a write); none of these is recorded in the study.
 
     Raises
     ------
@@ -76,12 +78,13 @@ def run_sweep(
     )
     with progress:
         results = tuner.fit()
+    # Tune moves a trial that it starts again to the end of its list: place says nothing.
+    errors = {int(PurePath(result.path).name): result.error for result in results}
     lines = [
-        f"{item.title}: {last_line(result.error)}"
-        for batch, result in zip(batches, results, strict=True)
-        if result.error
+        f"{item.title}: {reason(errors.get(place))}"
+        for place, batch in enumerate(batches)
         for number, item in numbered(batch)
-        if progress.trials[str(number)].state != "done"
+        if not progress.trials[str(number)].ended
     ]
     if not lines:
         with contextlib.suppress(OSError):  # a leftover of bookkeeping harms nobody
@@ -107,6 +110,9 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **_info: Any,  # noqa: ANN401
     ) -> None:
+        if result["state"] == "note":
+            self.progress.say(result["reason"])
+            return
         key, state = str(result["number"]), result["state"]
         accuracy = result.get("test_accuracy")
         self.progress.advance(key, result["epoch"], result["epochs"], accuracy)
@@ -116,7 +122,32 @@ class _Watcher(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_info: Any) -> None:  # noqa: ANN401
         last = trial.last_result or {}
         if last.get("state") == "running":
-            self.progress.finish(str(last["number"]), "failed", "its process ended")
+            self.progress.finish(str(last["number"]), "unfinished", reason(_error_of(trial)))
+
+
+def reason(error: BaseException | None) -> str:
+    """Why a task did not end well, in one line."""
+    if error is None:
+        return "it was not begun; run the same command again"
+    if isinstance(error, OutOfMemoryError):
+        return "its process was ended, as the machine ran out of memory"
+    if isinstance(error, RayActorError):
+        return "its process ended"
+    cause = getattr(error, "cause", None) or error
+    said = last_line(cause)
+    if isinstance(cause, (UserError, OSError)):
+        return said
+    name = type(cause).__name__
+    return said if said.startswith(name) else f"{name}: {said}"
+
+
+def _error_of(trial: Any) -> BaseException | None:  # noqa: ANN401 - Tune's
+    """What ended a task, as far as Tune has kept it."""
+    try:
+        error: BaseException | None = trial.get_pickled_error()
+    except Exception:  # storage that fails, an exception that cannot be unpickled
+        return None
+    return error
 
 
 def missing_work(study: Study, configs: Sequence[AnyConfig], plan: PlanePlan) -> list[Work]:

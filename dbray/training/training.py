@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from dbray.training.evaluation import evaluate, on_device
 from dbray.training.loop import Loop
 from dbray.training.objective import Teacher
 from dbray.training.optimization import ScaledStep, make_optimizer, make_schedule
-from dbray.training.saved_state import pack, unpack
+from dbray.training.saved_state import load, save
 
 LONGEST_HISTORY = 200  # records of a training of more epochs are spread evenly over them
 
@@ -139,36 +139,61 @@ class Training:
                         on_epoch(record)
         model.eval()
 
+    def release(self) -> None:
+        """Give up all that only training needs: labelling wants the memory. It cannot go on."""
+        self.loop.optimizer.zero_grad(set_to_none=True)
+        self._stateful_optimizer().state.clear()
+        if self.loop.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def fit_accuracy(self) -> float:
         """Share of training images, not augmented, that get the label they were trained with."""
         return evaluate(self.loop.model, self.inputs, self.labels)
 
-    def state(self) -> bytes:
-        """All that a later process needs to go on as if there had been no break."""
-        return pack(
-            {
-                "model": self.loop.model.state_dict(),
-                "optimizer": self._stateful_optimizer().state_dict(),
-                "scaler": self.loop.scaler.state_dict(),
-                "steps": self.loop.steps,
-                "shuffler": self.shuffler.get_state(),
-                "augmenter": self.augmenter.get_state(),
-                "random": self.random,
-                "epoch": self.epoch,
-                "seconds": self.seconds,
-                "history": [astuple(record) for record in self.history],
-            }
-        )
+    def save(self, sink: IO[bytes]) -> None:
+        """Write all that a later process needs to continue as if there had been no break."""
+        state = {
+            "device": self.loop.device.type,
+            "model": self.loop.model.state_dict(),
+            "optimizer": self._stateful_optimizer().state_dict(),
+            "scaler": self.loop.scaler.state_dict(),
+            "steps": self.loop.steps,
+            "shuffler": self.shuffler.get_state(),
+            "augmenter": self.augmenter.get_state(),
+            "random": self.random,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "history": [astuple(record) for record in self.history],
+        }
+        save(state, sink)
 
-    def restore(self, data: bytes) -> None:
-        """Go on from a state that an equal training has saved.
+    def resume(self, source: IO[bytes], *, at_most: int | None = None) -> None:
+        """Continue from a state that an equal training has saved.
+
+        Parameters
+        ----------
+        at_most
+            The last epoch that is of use.
 
         Raises
         ------
         ValueError
-            If the bytes are no such state.
+            If the file is no such state, is damaged, is from beyond ``at_most``, or was saved on
+            another kind of device, whose random numbers are others. The training is as it was,
+            unless the state is that of another model: then it is of no more use.
         """
-        state = unpack(data)
+        state = load(source)
+        here = self.loop.device.type
+        try:
+            if state["device"] != here:
+                raise ValueError(f"it was saved on {state['device']}, and this is {here}")
+            if at_most is not None and state["epoch"] > at_most:
+                raise ValueError(f"it is of epoch {state['epoch']}, past {at_most}")
+            self._restore(state)
+        except (LookupError, TypeError, RuntimeError, AttributeError) as error:
+            raise ValueError("it is the state of another training") from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.loop.model.load_state_dict(state["model"])
         optimizer = self._stateful_optimizer()
         optimizer.load_state_dict(state["optimizer"])
@@ -179,6 +204,8 @@ class Training:
         self.loop.steps = state["steps"]
         self.shuffler.set_state(state["shuffler"])
         self.augmenter.set_state(state["augmenter"])
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(state["random"][0])  # refuses what is none
         self.random = state["random"]
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.history = [EpochRecord(*record) for record in state["history"]]

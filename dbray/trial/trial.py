@@ -1,6 +1,8 @@
 """One trial: train or load a model, label the planes, write, commit. No Ray: a plain call."""
 
 import hashlib
+import logging
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from dbray.architectures import build_model
+from dbray.architectures import build_model, reading_of
 from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
@@ -29,6 +31,7 @@ from dbray.trial.files import (
 from dbray.trial.plan import TEST_PREDICTIONS, Execution, PlanePlan, plane_ids
 
 WEIGHTS = "model.safetensors"
+notes = logging.getLogger("dbray")  # what a person should know and nothing fails for
 SAVED_STATE = "training_state.safetensors"  # of a training that is not finished
 
 
@@ -67,6 +70,8 @@ def run_trials(
     """
     torch.set_num_threads(execution.threads)
     device = torch.device(execution.device)
+    if device.type == "cuda":  # what a trial has freed goes back to the card, for its neighbours
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     to_train = [config for config in configs if isinstance(config, TrialConfig)]
     for config in configs:
         if isinstance(config, CheckpointConfig):
@@ -121,14 +126,20 @@ def extend_trial(
 
 
 def build(config: AnyConfig, dataset: Dataset) -> nn.Module:
-    """The config's model with its initial weights."""
+    """The config's model with its initial weights; one trained elsewhere as it is to be read."""
+    reading, seed = None, 0
+    if isinstance(config, CheckpointConfig):
+        reading = reading_of(config, (dataset.mean, dataset.std))
+    else:
+        seed = config.weights_seed
     return build_model(
         config.architecture,
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         width=config.width,
         size=config.size,
-        seed=config.weights_seed if isinstance(config, TrialConfig) else 0,
+        seed=seed,
+        reading=reading,
     )
 
 
@@ -151,9 +162,7 @@ def _train(
     device = torch.device(execution.device)
     ordered = sorted(configs, key=lambda config: config.last_epoch)
     saved = f"trials/{ordered[-1].trial_id}/{SAVED_STATE}"
-    training = _begin(study, ordered[0], dataset, execution)
-    if study.folder.exists(saved):
-        _take_up(training, study.folder.read(saved), at_most=ordered[0].last_epoch)
+    training = _begin_or_resume(study, ordered[0], dataset, execution, saved)
     last = time.monotonic()
 
     def after_epoch(record: EpochRecord) -> None:
@@ -161,7 +170,8 @@ def _train(
         unfinished = record.epoch < ordered[-1].last_epoch
         due = unfinished and time.monotonic() - last >= execution.checkpoint_seconds
         if due and execution.process_group.is_main:
-            study.write_bytes(saved, training.state())
+            with study.folder.new_file(saved) as sink:
+                training.save(sink)
             last = time.monotonic()
         if on_epoch:
             on_epoch(record)
@@ -179,6 +189,8 @@ def _train(
         before = training.seconds
         files = {"history.parquet": history_bytes(training.history)}
         model = training.loop.model
+        if config is ordered[-1]:
+            training.release()
         commit = partial(_commit, study, config, model, metrics, files, dataset, plan, device)
         yield config, execution.process_group.on_main(commit)
     if execution.process_group.is_main:
@@ -204,15 +216,21 @@ def _begin(study: Study, config: TrialConfig, dataset: Dataset, execution: Execu
     )
 
 
-def _take_up(training: Training, state: bytes, *, at_most: int) -> None:
-    """Go on from a saved state, unless it is damaged or beyond the first trial's end."""
-    fresh = training.state()
+def _begin_or_resume(
+    study: Study, config: TrialConfig, dataset: Dataset, execution: Execution, saved: str
+) -> Training:
+    """A training that continues from its saved state, or a new one where that is of no use."""
+    training = _begin(study, config, dataset, execution)
+    if not study.folder.exists(saved):
+        return training
     try:
-        training.restore(state)
-    except ValueError:
-        return
-    if training.epoch > at_most:
-        training.restore(fresh)
+        with study.folder.opened(saved) as source:
+            training.resume(source, at_most=config.last_epoch)
+    except (ValueError, FileNotFoundError) as error:
+        notes.warning("%s: %s; its training starts over", saved, error)
+        del training  # before another one is made
+        return _begin(study, config, dataset, execution)
+    return training
 
 
 def _commit(

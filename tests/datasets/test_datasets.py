@@ -1,32 +1,17 @@
 """Data sets: what is loaded is what was stored, and bad files get one clear line."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from own_files import arrays, make_folder, save
 
-from dbray.datasets import load_dataset, validate_dataset
+from dbray.datasets import describe_dataset, load_dataset, validate_dataset
 from dbray.errors import UserError
 
 SHARED = Path(os.environ.get("DBRAY_SHARED", Path(__file__).parents[3] / "shared"))
-
-
-def arrays(**changes):
-    rng = np.random.default_rng(0)
-    content = {
-        "train_images": rng.integers(0, 256, (6, 3, 4, 5), dtype=np.uint8),
-        "train_labels": np.array([0, 1, 2, 0, 1, 2]),
-        "test_images": rng.integers(0, 256, (3, 3, 4, 5), dtype=np.uint8),
-        "test_labels": np.array([0, 1, 2]),
-    } | changes
-    return {name: array for name, array in content.items() if array is not None}
-
-
-def save(path, **changes):
-    np.savez(path, **arrays(**changes))
-    return f"npz:{path}"
 
 
 def test_digits_split(digits):
@@ -61,74 +46,6 @@ def test_npz_round_trip(tmp_path):
     np.testing.assert_array_equal(data.train_images, arrays()["train_images"])
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"test_labels": None}, "no array test_labels"),
-        ({"train_images": np.zeros((6, 3, 4, 5), np.float32)}, "must be uint8"),
-        ({"train_images": np.zeros((6, 4, 5), np.uint8)}, "must be uint8"),
-        ({"train_labels": np.array([0, 1])}, "must hold 6 integers"),
-        ({"train_labels": np.array([0, 1, 2, 0, 1, -1])}, "integers from 0"),
-        ({"test_images": np.zeros((3, 3, 9, 9), np.uint8)}, "differ in shape"),
-        ({"class_names": np.array(["a"])}, "1 class_names"),
-        ({"class_names": np.array("abc")}, "list of texts"),
-        ({"class_names": np.array([["a", "b"], ["c", "d"]])}, "list of texts"),
-        ({"class_names": np.array([b"a", b"b", b"c"])}, "list of texts"),
-        ({"test_labels": np.array([0, 1, 10**9])}, "below 65536"),
-        ({"test_labels": np.array([0, 1, 2**63], np.uint64)}, "below 65536"),
-        ({"train_labels": np.array([{}] * 6, object)}, "cannot be read"),
-    ],
-)
-def test_npz_that_is_not_right(tmp_path, changes, said):
-    with pytest.raises(UserError, match=said):
-        load_dataset(save(tmp_path / "bad.npz", **changes))
-
-
-def test_npz_that_is_no_archive(tmp_path):
-    (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(UserError, match="cannot be read"):
-        load_dataset(f"npz:{tmp_path / 'text.npz'}")
-    with pytest.raises(UserError, match="cannot be read"):
-        load_dataset(f"npz:{tmp_path / 'absent.npz'}")
-
-
-def test_npz_that_is_a_single_array(tmp_path):
-    np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(UserError, match="not an archive"):
-        load_dataset(f"npz:{tmp_path / 'one.npy'}")
-
-
-def test_npz_with_a_damaged_member(tmp_path):
-    path = tmp_path / "damaged.npz"
-    noise = np.random.default_rng(0).integers(0, 256, (6, 3, 40, 50), dtype=np.uint8)
-    tests = np.zeros((3, 3, 40, 50), np.uint8)
-    np.savez_compressed(path, **arrays(train_images=noise, test_images=tests))
-    content = bytearray(path.read_bytes())
-    content[500:1500] = bytes(255 - byte for byte in content[500:1500])
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="cannot be read"):
-        load_dataset(f"npz:{path}")
-
-
-def test_npz_with_unknown_compression(tmp_path):
-    path = tmp_path / "odd.npz"
-    np.savez(path, **arrays())
-    content = path.read_bytes()
-    method = content.index(b"PK\x01\x02") + 10  # of the first entry in the archive's directory
-    path.write_bytes(content[:method] + b"\x63\x00" + content[method + 2 :])
-    with pytest.raises(UserError, match="cannot be read"):
-        load_dataset(f"npz:{path}")
-
-
-def make_folder(top, sizes=((6, 4),) * 4, splits=("train", "test")):
-    for split in splits:
-        for label, name in enumerate(("cat", "dog")):
-            (top / split / name).mkdir(parents=True)
-            for i in range(2):
-                picture = Image.new("RGB", sizes[2 * label + i], (40 * label, 10 * i, 0))
-                picture.save(top / split / name / f"{i}.png")
-
-
 def test_folder(tmp_path):
     make_folder(tmp_path / "pets")
     data = load_dataset(f"folder:{tmp_path / 'pets'}")
@@ -138,22 +55,55 @@ def test_folder(tmp_path):
     assert data.train_images[3, :, 0, 0].tolist() == [40, 10, 0]
 
 
-def test_folder_ignores_hidden_folders(tmp_path):
+def test_data_sets_that_need_no_conversion_keep_their_fingerprints(digits, tmp_path):
+    """Trials of older studies are found by them."""
     make_folder(tmp_path / "pets")
-    (tmp_path / "pets" / "train" / ".cache").mkdir()
-    assert load_dataset(f"folder:{tmp_path / 'pets'}").class_names == ("cat", "dog")
+    archive = load_dataset(save(tmp_path / "mine.npz"))
+    folder = load_dataset(f"folder:{tmp_path / 'pets'}")
+    assert [data.fingerprint[:12] for data in (digits, archive, folder)] == [
+        "ba7e7d6f3dfc",
+        "b3f6e58b26cd",
+        "aaeaf60cc06c",
+    ]
+    assert (digits.notes, archive.notes, folder.notes) == ((), (), ())
 
 
-def test_folder_without_a_test_split(tmp_path):
-    make_folder(tmp_path, splits=("train",))
-    with pytest.raises(UserError, match="no test/"):
-        load_dataset(f"folder:{tmp_path}")
+def test_notes_are_no_part_of_the_fingerprint(digits):
+    assert replace(digits, notes=("seen",)).fingerprint == digits.fingerprint
 
 
-def test_folder_with_images_of_two_sizes(tmp_path):
-    make_folder(tmp_path, sizes=((6, 4), (6, 4), (6, 4), (5, 4)))
-    with pytest.raises(UserError, match="resize"):
-        load_dataset(f"folder:{tmp_path}")
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(tmp_path / "mine.npz")
+    make_folder(tmp_path / "pets")
+    assert load_dataset("npz:~/mine.npz").name == "npz:mine"
+    assert load_dataset("folder:~/pets").name == "folder:pets"
+    monkeypatch.setattr("dbray.datasets.torchvision_sets.load_torchvision", lambda *given: given)
+    assert load_dataset("mnist", Path("~/sets")) == ("mnist", tmp_path / "sets")
+    with pytest.raises(UserError, match="give the whole path"):
+        load_dataset("npz:~nobody-of-this-name/mine.npz")
+
+
+def test_a_description_in_one_line(tmp_path):
+    images = np.zeros((5, 6, 7, 3), np.uint8)
+    images[0, 0, 0] = 9
+    labels = np.array([0, 0, 0, 1, 1])
+    changes = {f"{split}_images": images for split in ("train", "test")}
+    changes |= {f"{split}_labels": labels for split in ("train", "test")}
+    described = describe_dataset(load_dataset(save(tmp_path / "mine.npz", **changes)))
+    assert described == (
+        "npz:mine: 5 training and 5 test images, 2 classes; "
+        "shape 3x6x7 (channels x height x width); range 0-9; "
+        "2-3 training and 2-3 test images per class; channels moved to the front"
+    )
+
+
+def test_a_description_of_what_ships(digits):
+    described = describe_dataset(digits)
+    assert described.startswith(
+        "digits: 1,437 training and 360 test images, 10 classes; shape 1x8x8"
+    )
+    assert "range 0-255" in described
 
 
 def test_unknown_name_lists_the_choices():

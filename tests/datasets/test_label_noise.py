@@ -1,6 +1,5 @@
 """Label noise: how many labels change, which, to what; and its place in configs and groups."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +12,12 @@ from dbray.config import (
     NoiseConfig,
     TrialConfig,
     canonical_json,
-    config_from_dict,
     group_label,
     stored_config,
 )
 from dbray.datasets import noisy_labels
 from dbray.errors import UserError
+from dbray.store.shapes import parse_config
 
 PLAIN = TrialConfig("digits", "f" * 64, "mlp", width=24)
 GROUP_BY = ["architecture", "noise", "stop_epoch"]
@@ -146,7 +145,7 @@ def test_configs_without_noise_keep_their_ids():
 @given(NOISES | st.none(), st.integers(1, 500) | st.none())
 def test_noise_and_a_stop_survive_json(noise, stop_epoch):
     config = replace(PLAIN, noise=noise, stop_epoch=stop_epoch)
-    back = config_from_dict(json.loads(canonical_json(stored_config(config))))
+    back = parse_config(canonical_json(stored_config(config)).encode())
     assert back == config
     assert back.trial_id == config.trial_id
 

@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from dbray import jobs
 from dbray.config import DistillationConfig, TrialConfig
 from dbray.jobs import agreement, pairs, similarity
-from dbray.store import create_or_extend
+from dbray.store import create_or_extend, scope_of
 from dbray.store.schemas import (
     DISTILLATION,
     SIMILARITY,
@@ -28,9 +28,9 @@ R, P, C = 6, 9, 4
 IMAGES = 40
 GROUPS = {"vit": 2, "resnet": 3, "vgg": 1}
 DESCRIBED = {
-    "dataset": {"class_names": [str(c) for c in range(C)]},
+    "dataset": {"name": "d", "class_names": [str(c) for c in range(C)]},
     "planes": {"resolution": R, "counts": {"test": P, "train": 4}},
-    "pictures": {"plane_ids": []},
+    "pictures": {"resolution": R, "plane_ids": []},
     "group_by": ["architecture"],
 }
 
@@ -152,7 +152,7 @@ def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatc
     monkeypatch.setattr(pairs, "TRIALS_PER_BLOCK", 3)
     monkeypatch.setattr(agreement, "PAIR_POINTS_A_TASK", 200)
     monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", 4)
-    blocks = pairs.blocks_of(jobs.scope_of(study, study.committed()).grouped_trials, C)
+    blocks = pairs.blocks_of(scope_of(study, study.committed()).grouped_trials, C)
     assert len(blocks) == 2
     jobs.score(study)
     cut = table_bytes(study)
@@ -172,7 +172,7 @@ def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatc
 def test_similarity_of_every_pair_equals_brute_force(local_ray, study, monkeypatch, block):
     """Of trials in one group and in two, in one block and in two."""
     monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", block)
-    scope = jobs.scope_of(study, study.committed())
+    scope = scope_of(study, study.committed())
     job = similarity.SimilarityJob(study, scope)
     blocks = -(-len(scope.grouped_trials) // block)
     assert len(job.items) == blocks * (blocks + 1) // 2
@@ -203,7 +203,7 @@ def test_similarity_of_every_pair_equals_brute_force(local_ray, study, monkeypat
 def test_trials_without_answers_on_test_images_are_in_no_pair(local_ray, study):
     older = TrialConfig("d", "f", "vgg", weights_seed=9)
     commit(study, older, next(iter(MAPS.values())))
-    job = similarity.SimilarityJob(study, jobs.scope_of(study, study.committed()))
+    job = similarity.SimilarityJob(study, scope_of(study, study.committed()))
     job.write(map(job.work, job.items))
     table = study.read_table("scores/similarity.parquet")
     assert len(table) == 15  # of the six others
@@ -277,7 +277,7 @@ def test_a_student_that_lost_its_teacher_or_its_twin_is_left_out(students, missi
     twin = TrialConfig("d", "f", "vgg", width=2, weights_seed=1)
     assert {teacher.trial_id, twin.trial_id} <= set(trials)
     students.discard(teacher.trial_id if missing == "teacher" else twin.trial_id)
-    scope = jobs.scope_of(students, students.committed())
+    scope = scope_of(students, students.committed())
     items = jobs.DistillationJob(students, scope).items
     if missing == "teacher":
         assert items == []
@@ -340,7 +340,7 @@ def test_memory_is_bounded_by_cutting_planes(study, monkeypatch):
 
     monkeypatch.setattr(pairs, "read_label_maps", watch)
     monkeypatch.setattr(pairs, "WORKING_BYTES", 2 * 12 * R * R)
-    scope = jobs.scope_of(study, study.committed())
+    scope = scope_of(study, study.committed())
     block = pairs.blocks_of(scope.grouped_trials, 1)[0]
     ids = scope.plane_ids("test")
     pairs.sum_pairs(study, pairs.PairTask(block, None, ids, ids, C, R * R))
@@ -350,8 +350,7 @@ def test_memory_is_bounded_by_cutting_planes(study, monkeypatch):
 def test_nothing_to_score_says_so(tmp_path):
     from dbray.errors import UserError
 
-    described = {k: {} for k in ("dataset", "planes", "pictures")} | {"group_by": []}
-    study = create_or_extend(str(tmp_path), "empty", described)
+    study = create_or_extend(str(tmp_path), "empty", DESCRIBED)
     with pytest.raises(UserError, match="no committed trial"):
         jobs.score(study)
 

@@ -8,6 +8,7 @@ from torch import nn
 from dbray.architectures import build_model
 from dbray.errors import TrialFailedError
 from dbray.labelling import label_dtype, label_planes, predict
+from dbray.labelling.label_maps import batch_size
 from dbray.planes import PlaneSource, frames_of, plane_frame, plane_grid
 
 CPU = torch.device("cpu")
@@ -94,3 +95,63 @@ def test_predictions_are_the_models_probabilities(digits):
     nn.init.constant_(model[-1].weight, float("inf"))
     with pytest.raises(TrialFailedError, match="test image"):
         predict(model, inputs, CPU)
+
+
+class Narrow(nn.Module):
+    """A model on a device that has memory for so many inputs at a time."""
+
+    def __init__(self, inner, most):
+        super().__init__()
+        self.inner, self.most, self.seen = inner, most, []
+
+    def forward(self, inputs):
+        if len(inputs) > self.most:
+            raise torch.OutOfMemoryError("out of memory")
+        self.seen.append(len(inputs))
+        return self.inner(inputs)
+
+
+def test_batches_are_halved_until_they_fit_and_stay_so():
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    frames = [plane_frame(np.random.default_rng(s).normal(size=(3, 4))) for s in (0, 1)]
+    narrow = Narrow(inner, most=70)
+    found, expected = (
+        list(
+            label_planes(
+                model,
+                frames,
+                (1, 2, 2),
+                classes=3,
+                resolution=20,
+                extent=0.1,
+                device=torch.device("cpu"),
+            )
+        )
+        for model in (narrow, inner)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert max(narrow.seen) <= 70
+    tries = len(narrow.seen)
+    list(
+        label_planes(
+            narrow,
+            frames[:1],
+            (1, 2, 2),
+            classes=3,
+            resolution=20,
+            extent=0.1,
+            device=torch.device("cpu"),
+        )
+    )
+    assert len(narrow.seen) - tries == tries // 2  # no batch was tried that does not fit
+    with pytest.raises(torch.OutOfMemoryError):
+        predict(Narrow(inner, most=0), np.zeros((5, 1, 2, 2), np.float32), torch.device("cpu"))
+
+
+def test_large_inputs_make_small_batches():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert batch_size(cpu, 3 * 32 * 32) == batch_size(cpu, 64) == 256
+    assert batch_size(cuda, 3 * 32 * 32) == 4096
+    assert batch_size(cuda, 3 * 224 * 224) == 83
+    assert batch_size(cpu, 10**9) == 1

@@ -91,7 +91,7 @@ def test_skips_and_the_first_change_of_known_stripes(thousandths):
 @pytest.mark.parametrize("at_once", [1, STEPS + 1, 3 * (STEPS + 1), 10_000])
 def test_batches_do_not_matter(monkeypatch, at_once):
     before = walks_of(3)[-1]
-    monkeypatch.setattr(margins, "batch_size", lambda _: at_once)
+    monkeypatch.setattr(margins, "batch_size", lambda *_: at_once)
     after = walks_of(3)[-1]
     for name in ("length", "margin", "censored", "skips"):
         np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-5)

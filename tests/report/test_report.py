@@ -21,6 +21,7 @@ from synthetic_study import (
     write_scores,
     write_synthetic_study,
 )
+from tiny_study import DESCRIBED
 
 from dbray.errors import UserError
 from dbray.report import Picture, build_report, write_report, write_sheets
@@ -172,9 +173,8 @@ def test_the_page_tells_failures_command_and_versions(study):
 
 
 def test_a_study_that_is_not_scored(tmp_path):
-    described = {k: {} for k in ("dataset", "planes", "pictures")} | {"group_by": []}
     with pytest.raises(UserError, match="no finished trial"):
-        build_report(create_or_extend(str(tmp_path), "empty", described))
+        build_report(create_or_extend(str(tmp_path), "empty", DESCRIBED))
     made = write_synthetic_study(tmp_path, groups={"vit": 0.7}, resolution=10)
     for name in ("agreement", "agreement_by_group", "fragmentation", "similarity", "distillation"):
         table = made.folder.read(f"scores/{name}.parquet")

@@ -1,6 +1,7 @@
 """A page of very many groups shows some of them and says so; it reads no more than it shows."""
 
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from dbray.report.tables import selection
 from dbray.report.tables.score_tables import read_fragmentation, read_pairs, read_scores
 from dbray.report.tables.selection import MAX_ROWS, first_of_groups, shown_labels, thinned
 from dbray.report.tables.tables import load_tables
+from dbray.store import open_study_folder
+from dbray.store.schemas import parquet_bytes
 
 GROUPS = {"vit": 0.5, "resnet": 0.8, "vgg": 0.9, "fcnet": 0.7, "mixer": 0.6}
 
@@ -78,3 +81,13 @@ def test_pieces_of_tables_are_what_the_whole_tables_say(study, monkeypatch):
     for key, value in fragments.mean().items():
         assert means.components[key] == pytest.approx(value, abs=1e-12)
         assert means.planes[key] == fragments.size()[key]
+
+
+def test_a_page_says_when_its_scores_are_of_other_trials(study, tmp_path):
+    copy = open_study_folder(str(shutil.copytree(study.location, tmp_path / "copy")))
+    assert b"out of date" not in build_report(copy)
+    table = copy.read_table("scores/agreement.parquet").replace_schema_metadata({"inputs": "0"})
+    copy.write_bytes("scores/agreement.parquet", parquet_bytes(table))
+    page = build_report(copy)
+    assert b"These scores are out of date (agreement): " in page
+    assert b"Run the study&#39;s command again" in page

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,18 @@ from dbray.config import (
     TrainingConfig,
     TrialConfig,
     canonical_json,
-    config_from_dict,
     group_label,
     stored_config,
 )
 from dbray.errors import StorageError, UserError
-from dbray.store import create_or_extend, open_folder, open_study, read_label_maps
+from dbray.planes import plane_ids_of
+from dbray.store import (
+    create_or_extend,
+    open_folder,
+    open_study,
+    planned_study,
+    read_label_maps,
+)
 from dbray.store.schemas import (
     confidences_from_table,
     label_maps_from_table,
@@ -33,6 +41,7 @@ from dbray.store.schemas import (
     predictions_table,
     probabilities_from_table,
 )
+from dbray.store.shapes import parse_config
 
 
 def test_a_trial_exists_when_it_is_committed(study):
@@ -75,7 +84,7 @@ def test_a_flipped_bit_is_found_by_its_checksum(study):
     data[50] ^= 1
     path.write_bytes(bytes(data))
     (trial,) = study.committed()
-    assert "predictions.parquet" in study.wrong_checksums([trial])[CONFIG.trial_id]
+    assert "predictions.parquet" in study.wrong_files([trial])[CONFIG.trial_id]
     with pytest.raises(UserError, match="checksum"):
         study.read_file(trial, "predictions.parquet")
     study.discard(CONFIG.trial_id)
@@ -110,7 +119,7 @@ def test_of_two_that_commit_at_once_one_stands_whole(study, between):
     slow = dataclasses.replace(study, folder=Slow(study.folder.filesystem, study.folder.root))
     commit(slow)
     (trial,) = study.committed()
-    assert study.wrong_checksums([trial]) == {}
+    assert study.wrong_files([trial]) == {}
     np.testing.assert_array_equal(read_label_maps(study, trial, 0, 3), labels())
 
 
@@ -148,20 +157,30 @@ def test_a_failing_write_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_planes_and_pictures_grow_and_never_shrink(tmp_path, study):
-    more = DESCRIBED | {
-        "planes": {"resolution": 4, "counts": {"test": 2, "train": 7}},
-        "pictures": {"resolution": 4, "plane_ids": [5]},
-    }
-    again = create_or_extend(str(tmp_path), "study", more)
-    assert again.info["planes"]["counts"] == {"test": 3, "train": 7}
-    assert again.info["pictures"]["plane_ids"] == [0, 5]
+def test_what_is_labelled_stays_and_what_was_only_asked_for_can_be_unasked(tmp_path, study):
+    mistaken = described({"counts": {"test": 10**6, "uniform": 2}}, {"plane_ids": [0, 7]})
+    counts = create_or_extend(str(tmp_path), "study", mistaken).info["planes"]["counts"]
+    assert counts == {"test": 10**6, "uniform": 2}
+    commit(study, pictures=[0], picture_resolution=9)  # three test planes
+    less = described({"counts": {"test": 1, "train": 7}}, {"plane_ids": [5], "resolution": 4})
+    info = create_or_extend(str(tmp_path), "study", less).info
+    assert info["planes"]["counts"] == {"test": 3, "train": 7}
+    assert info["pictures"] == {"resolution": 9, "plane_ids": [0, 5]}
+
+
+def test_a_plan_writes_nothing(tmp_path, study):
+    before = study.folder.read("study.json")
+    _, planned = planned_study(str(tmp_path), "study", described({"counts": {"test": 9}}))
+    assert planned["planes"]["counts"] == {"test": 9}
+    assert study.folder.read("study.json") == before
+    planned_study(str(tmp_path), "another", DESCRIBED)
+    assert not (tmp_path / "another").exists()
 
 
 def test_another_data_set_or_resolution_is_refused_with_what_differs(tmp_path, study):
     before = study.folder.read("study.json")
     other = DESCRIBED | {
-        "dataset": {"name": "mnist", "class_names": ["0", "1"]},
+        "dataset": DESCRIBED["dataset"] | {"name": "mnist"},
         "planes": {"resolution": 9, "counts": {"test": 3}},
     }
     said = r'dataset.name is "digits" there, "mnist" here; planes.resolution is 4 there, 9 here'
@@ -208,9 +227,17 @@ def test_a_damaged_table_is_one_line_that_names_it(study, damage):
 
 
 def test_a_damaged_record_of_a_command_is_left_out(study):
-    study.write_bytes("invocations/1.json", b'{"command": "x"}')
+    whole = {
+        "command": "x",
+        "started": "now",
+        "seconds": 1.5,
+        "trials_run": 2,
+        "hardware": {"cpu": "c", "cores": 2, "memory_gb": 4, "gpus": []},
+    }
+    study.write_bytes("invocations/1.json", json.dumps(whole).encode())
+    study.write_bytes("invocations/3.json", json.dumps(whole | {"hardware": []}).encode())
     study.write_bytes("invocations/2.json", b'{"command"')
-    assert study.info["invocations"] == [{"command": "x"}]
+    assert study.info["invocations"] == [whole]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
@@ -302,7 +329,7 @@ def test_group_labels():
     ],
 )
 def test_configs_survive_json(config):
-    back = config_from_dict(json.loads(canonical_json(stored_config(config))))
+    back = parse_config(canonical_json(stored_config(config)).encode())
     assert back == config
     assert back.trial_id == config.trial_id
 
@@ -321,18 +348,39 @@ def described(planes=None, pictures=None):
     }
 
 
-def test_a_study_keeps_all_planes_and_pictures_that_were_ever_asked_for(tmp_path, study):
-    ask = [
-        described({"counts": {"uniform": 2}}, {"plane_ids": [0, 7]}),
-        described({"chosen": [[1, 2, 3]]}, {"resolution": 9}),
-        described({"chosen": [[4, 5, 6]], "counts": {"test": 1}}, {"plane_ids": [3]}),
-    ]
-    for wanted in ask:
-        study = create_or_extend(str(tmp_path), "study", wanted)
-    planes, pictures = study.info["planes"], study.info["pictures"]
-    assert planes["counts"] == {"test": 3, "uniform": 2}
-    assert planes["chosen"] == [[1, 2, 3], [4, 5, 6]]
-    assert pictures == {"resolution": 9, "plane_ids": [0, 7, 3]}
+def test_a_chosen_plane_keeps_its_number_once_it_is_pictured(tmp_path, study):
+    create_or_extend(
+        str(tmp_path), "study", described({"chosen": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]})
+    )
+    commit(study, pictures=[plane_ids_of("chosen", 2)[1]])
+    info = create_or_extend(str(tmp_path), "study", described({"chosen": [[0, 1, 2]]})).info
+    assert info["planes"]["chosen"] == [[1, 2, 3], [4, 5, 6], [0, 1, 2]]
+
+
+def test_trials_of_another_study_do_not_count_and_are_named(tmp_path, study):
+    """One from another data set, one whose planes are others, one of this study."""
+    commit(study)
+    elsewhere = described({"seed": 7}) | {"dataset": {**DESCRIBED["dataset"], "fingerprint": "0"}}
+    other = create_or_extend(str(tmp_path), "other", elsewhere)
+    planes = create_or_extend(str(tmp_path), "planes", described({"seed": 7}))
+    for place, config in (
+        (other, dataclasses.replace(CONFIG, dataset_fingerprint="0")),
+        (planes, dataclasses.replace(CONFIG, weights_seed=1)),
+    ):
+        place.commit(config, predictions(labels(), config=config), metrics={}, planes={"test": 1})
+        copied = f"trials/{config.trial_id}"
+        shutil.copytree(f"{place.location}/{copied}", f"{study.location}/{copied}")
+    study.write_bytes(
+        "study.json",
+        json.dumps(
+            described({"seed": 0}) | {"dataset": {**DESCRIBED["dataset"], "fingerprint": "f" * 64}}
+        ).encode(),
+    )
+    inventory = study.inventory()
+    assert [trial.trial_id for trial in inventory.committed] == []
+    said = "\n".join(inventory.foreign.values())
+    assert "another data set" in said
+    assert said.count("other planes") == 2
 
 
 def test_adversarial_planes_are_against_one_trial_for_good(tmp_path, study):
@@ -365,3 +413,31 @@ def test_confidences_and_probabilities_survive_parquet():
     back = pq.read_table(pa.BufferReader(parquet_bytes(answers)))
     np.testing.assert_array_equal(probabilities_from_table(back), probabilities)
     assert back["predicted"].to_pylist() == probabilities.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (lambda: label_maps_table("t", [0], labels(1) + 9, classes=10, extent=0.1), "names class"),
+        (lambda: label_maps_table("t", [0], labels(1), classes=12, extent=0.1), "classes '12'"),
+        (
+            lambda: label_maps_table("t", [0], np.zeros((1, 5, 5), np.uint8), classes=10, extent=0),
+            "resolution '5'",
+        ),
+        (lambda: pa.table({"plane_id": [0]}), "resolution ''"),
+    ],
+)
+def test_label_maps_that_are_none_of_the_studys_are_named(study, table, said):
+    commit(study, {"predictions.parquet": parquet_bytes(table())})
+    found = study.wrong_files(study.committed())
+    assert list(found) == [CONFIG.trial_id]
+    assert said in found[CONFIG.trial_id]
+
+
+def test_what_killed_writers_left_is_deleted_when_it_is_old(study):
+    old, new = (Path(study.location) / f"x.parquet.{n}.partial" for n in ("old", "new"))
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    study.folder.remove_partial_files()
+    assert (old.exists(), new.exists()) == (False, True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,15 +27,43 @@ def test_pictures_by_id_by_kind_and_one_of_each_further_kind():
         ({"picture_images": ("1,2,x",)}, "--picture-images 1,2,x"),
         ({"picture_planes": "nothing:1"}, "no kind of planes"),
         ({"picture_planes": "adversarial:0"}, "come by --adversarial-to"),
+        ({"picture_planes": "test:1000000"}, "give an id such as 30"),
+        ({"picture_planes": "11000000"}, "give an id such as 30"),
+        ({"picture_planes": "9" * 5000}, "give an id such as 30"),
+        ({"picture_planes": "-1"}, "give an id such as 30"),
+        ({"picture_planes": "²"}, "give an id such as 30"),
+        ({"picture_planes": "٣"}, "give an id such as 30"),
+        ({"picture_planes": ":3"}, "no kind of planes"),
+        ({"picture_planes": "train_correct:0"}, "need label noise"),
+        ({"picture_images": ("1,2,²",)}, "give three image ids"),
+        ({"picture_images": ("1,2,٣",)}, "give three image ids"),
+        ({"picture_images": ("1,2," + "9" * 5000,)}, "give three image ids"),
+        ({"picture_images": ("1,2,-3",)}, "give three image ids"),
         ({"planes": 0}, "--planes 0: must be at least 1"),
         ({"mixup": -1.0}, "--mixup -1.0: must be at least 0"),
         ({"sam_radius": 0.0}, "--sam-radius 0.0: must be above 0"),
-        ({"learning_rate": float("nan")}, "--learning-rate nan: must be above 0"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan: must be a finite number"),
     ],
 )
 def test_what_cannot_be_is_named(change, message):
     with pytest.raises(UserError, match=message):
         TrainingOptions(**change).validate()
+
+
+def test_pictures_that_are_asked_for_twice_are_one():
+    options = StudyOptions(
+        picture_planes="0,test:0,2000000",
+        plane_kinds=("test", "uniform"),
+        picture_images=("1,2,3", "1, 2, 3"),
+    )
+    assert options.pictured == [0, 2_000_000]
+    assert options.chosen_images == [[1, 2, 3]]
+
+
+def test_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert StudyOptions(data_dir=Path("~/data")).data_dir == tmp_path / "data"
+    assert StudyOptions(data_dir=Path("~nobody-here/data")).data_dir == Path("~nobody-here/data")
 
 
 def test_presets_change_options_that_there_are():

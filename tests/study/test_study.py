@@ -60,7 +60,8 @@ def test_it_makes_trials_scores_and_a_report(undisturbed):
 
 def test_progress_is_plain_lines_without_rays_noise(undisturbed):
     _, ended = undisturbed
-    lines = ended.stderr.splitlines()
+    about, *lines = ended.stderr.splitlines()
+    assert about.startswith("digits: ")
     assert lines[0].endswith("4 trials, 4 to do")
     assert [line.split("]")[0] for line in lines[1:5]] == [f"[{n}/4" for n in (1, 2, 3, 4)]
     assert lines[5:] == ["scoring"]
@@ -125,7 +126,7 @@ def test_damaged_tables_of_a_study_are_made_again(undisturbed, tmp_path):
     (record,) = (study / "invocations").iterdir()
     record.write_text("{")
     ended = run(cwd=tmp_path)
-    assert ended.stderr.splitlines()[0].endswith("0 to do")
+    assert ended.stderr.splitlines()[1].endswith("0 to do")
     assert scores(study) == scores(folder)
     for name in ("planes", "anchors"):
         assert (study / f"{name}.parquet").read_bytes() == (folder / f"{name}.parquet").read_bytes()
@@ -164,21 +165,25 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     finally:
         driver.kill()
     assert driver.returncode == 130
-    assert "the same command goes on from here" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
 
 
 def test_a_trial_that_fails_is_kept_with_its_reason_and_left_out(tmp_path):
     (tmp_path / "own_models.py").write_text(OWN_MODELS)
     one = ("--arch", "own_models:linear", "own_models:broken", "--seeds", "2")
-    ended = run(*one, cwd=tmp_path)
-    assert ended.stderr.count("failed: the loss became nan") == 2
+    ended = run_here(SCRIPT, *SMALL, *one, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.count("broken, seed 0 failed: the loss became nan") == 1
+    assert "failed: own_models:broken, seed 1: the loss became nan" in ended.stderr
     study = tmp_path / "runs" / "arch_repro"
     assert len(commit_times(study)) == 2
     assert len(list(study.glob("trials/*/failed.json"))) == 2
     groups = pq.read_table(study / "scores" / "agreement_by_group.parquet").to_pylist()
     assert {row["group_a"] for row in groups} == {"own_models:linear"}
-    assert "0 to do" in run(*one, cwd=tmp_path).stderr
+    again = run_here(SCRIPT, *SMALL, *one, cwd=tmp_path)
+    assert "0 to do" in again.stderr
+    assert again.returncode == 1  # it was asked for, and has no result
     page = (study / "report" / "index.html").read_text()
     assert "the loss became nan in epoch 1" in page
 
@@ -193,14 +198,84 @@ def linear(*, input_shape, classes):
 class Diverges(nn.Module):
     def __init__(self, inner):
         super().__init__()
-        self.inner = inner
+        self.inner, self.steps = inner, 0
 
     def forward(self, inputs):
-        return self.inner(inputs) * (math.nan if self.training else 1)
+        self.steps += self.training
+        return self.inner(inputs) * (math.nan if self.steps > 4 else 1)
 
 def broken(*, input_shape, classes):
     return Diverges(linear(input_shape=input_shape, classes=classes))
 """
+
+
+def test_a_model_that_raises_is_left_over_with_its_reason_whatever_its_place(tmp_path):
+    """Ray moves a trial that it starts again to the end of its list."""
+    (tmp_path / "raising_models.py").write_text(RAISING_MODELS)
+    one = ("--arch", "raising_models:late", "mlp", "--seeds", "1", "--epochs", "2")
+    ended = run_here(SCRIPT, *SMALL, *one, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "not finished: raising_models:late, seed 0: ArithmeticError: no more" in ended.stderr
+    study = tmp_path / "runs" / "arch_repro"
+    assert len(commit_times(study)) == 1
+    page = (study / "report" / "index.html").read_text()
+    assert "raising_models:late, seed 0: ArithmeticError: no more" in page
+
+
+RAISING_MODELS = """
+import math
+from torch import nn
+
+class Late(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.net, self.steps = nn.Sequential(nn.Flatten(), nn.Linear(inputs, classes)), 0
+
+    def forward(self, inputs):
+        self.steps += self.training
+        if self.steps > 4:
+            raise ArithmeticError("no more")
+        return self.net(inputs)
+
+def late(*, input_shape, classes):
+    return Late(math.prod(input_shape), classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--picture-planes", "train_mislabelled:0"), "need label noise"),
+        (("--line-images", "1500"), "at most 1437 images of a kind"),
+        (("--picture-images", "1,2,9999"), "test images 0 to 359"),
+    ],
+)
+def test_a_refused_request_leaves_the_study_as_it_was(undisturbed, tmp_path, asked, said):
+    folder, _ = undisturbed
+    study = tmp_path / "runs" / "arch_repro"
+    shutil.copytree(folder.parent, study.parent)
+    before = {p: p.read_bytes() for p in study.rglob("*") if p.is_file()}
+    ended = run_here(SCRIPT, *SMALL, *asked, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert {p: p.read_bytes() for p in study.rglob("*") if p.is_file()} == before
+    assert "0 to do" in run(cwd=tmp_path).stderr
+
+
+def test_modules_of_the_current_folder_shadow_nothing(tmp_path):
+    """A user's project may have a folder and files of any name."""
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "__init__.py").write_text("")
+    for name in ("ray", "statistics", "pandas", "pyarrow", "torch", "report", "distillation"):
+        (tmp_path / f"{name}.py").write_text("raise SystemError('shadowed')")
+    (tmp_path / "own_models.py").write_text(OWN_MODELS)
+    one = ("--arch", "own_models:linear", "--seeds", "1", "--epochs", "1")
+    run(*one, cwd=tmp_path, by=run_script)
+    code = "from dbray import compare; print(compare.__name__)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "analysis", capture_output=True, check=True
+    )
+    assert ended.stdout == b"compare\n"
 
 
 def test_the_page_in_a_browser(undisturbed):

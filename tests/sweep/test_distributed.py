@@ -1,5 +1,6 @@
 """Several processes that train one model: the same as one, in the end."""
 
+import io
 import subprocess
 import sys
 import time
@@ -37,8 +38,10 @@ def trained(config, ranks):
         model, digits, config, data_seed=3, device=torch.device("cpu"), process_group=ranks
     )
     training.run(1)
-    state = training.state()
-    training.restore(state)  # as if it had been taken up by another process
+    state = io.BytesIO()
+    training.save(state)
+    state.seek(0)
+    training.resume(state)  # as if it had been taken up by another process
     training.run(config.epochs)
     losses = [(record.train_loss, record.train_accuracy) for record in training.history]
     return losses, {name: value.clone() for name, value in model.state_dict().items()}

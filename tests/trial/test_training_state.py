@@ -1,7 +1,9 @@
 """A training that is paused, saved and taken up again ends as if there had been no break."""
 
+import io
 import json
 import pickle
+import random
 from dataclasses import astuple, replace
 
 import pyarrow.parquet as pq
@@ -19,7 +21,7 @@ from dbray.store import create_or_extend
 from dbray.sweep import Work
 from dbray.sweep.tasks import batches_of
 from dbray.training import LONGEST_HISTORY, Teacher, Training
-from dbray.training.saved_state import pack, unpack
+from dbray.training.saved_state import load, save
 from dbray.trial import Execution, PlanePlan, extend_trial, run_trials
 from dbray.trial.trial import SAVED_STATE
 
@@ -51,6 +53,16 @@ TREES = st.recursive(
 )
 
 
+def pack(tree):
+    sink = io.BytesIO()
+    save(tree, sink)
+    return sink.getvalue()
+
+
+def unpack(data):
+    return load(io.BytesIO(data))
+
+
 def equal(one, two):
     if isinstance(one, torch.Tensor):
         return one.dtype == two.dtype and torch.equal(one, two)
@@ -79,7 +91,7 @@ class Trap:
 @given(st.binary(max_size=200))
 def test_other_bytes_are_no_state(data):
     for damaged in (data, pickle.dumps(Trap()), pack({"a": torch.ones(9)})[:-5]):
-        with pytest.raises(ValueError, match="not a tree"):
+        with pytest.raises(ValueError, match="not a saved state"):
             unpack(damaged)
 
 
@@ -125,11 +137,13 @@ def test_a_break_changes_no_bit(digits, name, changes, options):
     whole.run(config.epochs)
     first = training()
     first.run(1)
-    saved = first.state()
+    saved = io.BytesIO()
+    first.save(saved)
+    saved.seek(0)
     first.run(config.epochs)  # a pause alone
     torch.manual_seed(77)  # another process has another global state
     second = training()
-    second.restore(saved)
+    second.resume(saved)
     assert second.epoch == 1
     second.run(config.epochs)
     for other in (first, second):
@@ -218,6 +232,48 @@ def test_a_training_that_was_cut_goes_on_or_starts_over(digits, study, tmp_path,
     do(alone, configs, digits)
     for config in configs:
         assert contents(alone, config) == contents(study, config)
+
+
+def test_no_flipped_bit_of_a_state_is_believed(digits):
+    training = Training(model(), digits, QUICK, data_seed=0, device=CPU)
+    training.run(1)
+    sink = io.BytesIO()
+    training.save(sink)
+    whole = sink.getvalue()
+    chance = random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        with pytest.raises(ValueError, match="not a saved state"):
+            load(io.BytesIO(damaged))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state | {"device": "cuda"}, "saved on cuda, and this is cpu"),
+        (lambda state: state | {"model": {}}, "of another training"),
+        (lambda state: state | {"optimizer": {"state": {}, "param_groups": []}}, "parameter group"),
+        (lambda state: {"epoch": 1}, "of another training"),
+        (lambda state: state | {"random": [torch.zeros(3)]}, "of another training"),
+    ],
+)
+def test_a_state_of_another_kind_starts_the_training_over_and_says_so(
+    digits, study, caplog, change, said
+):
+    config = trial(digits)
+    saved = f"trials/{config.trial_id}/{SAVED_STATE}"
+    with pytest.raises(PowerCutError):
+        do(study, [config], digits, on_epoch=cut_at(3), checkpoint_seconds=0)
+    with study.folder.opened(saved) as source:
+        state = change(load(source))
+    with study.folder.new_file(saved) as sink:
+        save(state, sink)
+    seen = []
+    do(study, [config], digits, on_epoch=lambda record: seen.append(record.epoch))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert said in caplog.text
+    assert "starts over" in caplog.text
 
 
 def test_a_state_beyond_a_new_trials_epoch_is_not_for_it(digits, study):

@@ -24,6 +24,7 @@ def provenance_section(tables: StudyTables, study: Study) -> Section:
         ["versions", ", ".join(f"{name} {value}" for name, value in info["versions"].items())],
         ["finished trials", str(len(tables.trials))],
         ["failed trials", _failures(tables)],
+        ["not finished by the last command", _not_finished(info)],
         *_durations(tables),
     ]
     prose = ["Trials that failed or whose files are damaged are left out of every score."]
@@ -93,7 +94,13 @@ def _failures(tables: StudyTables) -> str:
         f"{display_name(trial.config.name)}, {trial.config.member}: {trial.reason}"
         for trial in tables.failed
     ]
-    return "; ".join(_first([*lines, *tables.damaged.values()])) or "none"
+    return "; ".join(_first([*lines, *tables.damaged.values(), *tables.foreign.values()])) or "none"
+
+
+def _not_finished(info: dict[str, Any]) -> str:
+    """What the last command that trained had to leave, with the reasons."""
+    last = info["invocations"][-1] if info["invocations"] else {}
+    return "; ".join(_first(last.get("not_finished", []))) or "none"
 
 
 def _first(texts: Sequence[str]) -> list[str]:

@@ -105,7 +105,10 @@ def read_pictures(
     for trial in trials:
         for name in sorted(n for n in trial.files if n.startswith("pictures")):
             table = pq.read_table(io.BytesIO(study.read_file(trial, name)))
-            labels = label_maps_from_table(table)
+            try:
+                labels = label_maps_from_table(table)
+            except ValueError:  # the study's command names it, and makes it again
+                continue
             shaded = "confidence" in table.column_names
             shades = confidences_from_table(table) if shaded else [None] * len(labels)
             ids = table["plane_id"].to_pylist()

@@ -20,7 +20,7 @@ from dbray.report.tables.selection import (
     first_of_groups,
     shown_labels,
 )
-from dbray.store import CommittedTrial, FailedTrial, Study
+from dbray.store import CommittedTrial, FailedTrial, Study, scope_of, stale_tables
 from dbray.store.schemas import HISTORY
 
 SCORED_KIND = "test"  # reproducibility is defined on planes through test images
@@ -40,6 +40,10 @@ class StudyTables:
         people), ``family``, ``seed`` (what tells it from others of its group) and the metrics.
     configs
         Config of each committed trial, by id.
+    failed, damaged, foreign
+        Trials that are in no score, with the reasons.
+    stale
+        Score tables that were made of other trials than the study has now.
     shown
         Labels of the groups that the page shows: all, unless there are very many.
     groups, pairs
@@ -69,6 +73,8 @@ class StudyTables:
     configs: dict[str, AnyConfig]
     failed: list[FailedTrial]
     damaged: dict[str, str]
+    foreign: dict[str, str]
+    stale: list[str]
     shown: list[str]
     groups: pd.DataFrame
     groups_by_kind: pd.DataFrame
@@ -133,6 +139,8 @@ def load_tables(study: Study) -> StudyTables:
         configs={trial.trial_id: trial.config for trial in inventory.committed},
         failed=inventory.failed,
         damaged=inventory.damaged,
+        foreign=inventory.foreign,
+        stale=stale_tables(study, scope_of(study, inventory.committed)),
         shown=labels,
         groups=groups,
         groups_by_kind=by_group,

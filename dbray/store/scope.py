@@ -1,4 +1,4 @@
-"""What a scoring pass covers: committed trials in groups, on the planes that all of them have."""
+"""What scores are made of: committed trials in groups, on the planes that all of them have."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,7 +9,9 @@ import pyarrow as pa
 from dbray.config import group_label
 from dbray.errors import UserError
 from dbray.planes import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
-from dbray.store import CommittedTrial, Study
+from dbray.store.records import CommittedTrial
+from dbray.store.schemas import SCORE_TABLES
+from dbray.store.study import Study
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,22 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
         line_images=min(trial.line_images for trial in trials),
         within_groups=info["planes"].get("pairs") == "groups",
     )
+
+
+def stale_tables(study: Study, scope: Scope) -> list[str]:
+    """Score tables that were not made of exactly this scope, are damaged, or have other columns."""
+    return [name for name in SCORE_TABLES if _inputs(study, name) != scope.digest]
+
+
+def _inputs(study: Study, table: str) -> str | None:
+    """Digest of the inputs that a score table was made of; None if there is no whole table."""
+    try:
+        with study.open_table(f"scores/{table}.parquet") as file:
+            schema = file.schema_arrow
+            for _ in file.iter_batches(use_threads=False):  # checks the pages
+                pass
+    except OSError:
+        return None
+    if not schema.equals(SCORE_TABLES[table]):
+        return None
+    return str((schema.metadata or {}).get(b"inputs", b"").decode(errors="replace"))

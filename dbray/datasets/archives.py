@@ -1,0 +1,50 @@
+"""Data sets from NumPy archives (.npz)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dbray.datasets.archive_reading import read_archive
+from dbray.datasets.dataset import Dataset, dataset_of
+from dbray.datasets.description import one_line
+from dbray.datasets.labels import read_labels
+from dbray.datasets.pixels import as_bytes, channels_first
+from dbray.errors import UserError
+
+
+def load_npz(path: Path) -> Dataset:
+    """Read an archive of uint8 images (n, C, H, W) and integer labels (n,) for both splits.
+
+    An optional array ``class_names`` names the classes; otherwise they are numbered. Other values
+    and layouts are converted where they can be read in one way only; ``notes`` says what was done.
+
+    Raises
+    ------
+    UserError
+        If the archive cannot be read, or an array is missing or can be read in several ways.
+    """
+    where = f"npz:{path}"
+    try:
+        arrays, notes = read_archive(path)
+        return _dataset(where, path.stem, arrays, notes)
+    except MemoryError as error:
+        raise UserError(
+            f"{where}: does not fit into memory ({one_line(error)}); keep fewer or smaller images"
+        ) from error
+
+
+def _dataset(where: str, stem: str, arrays: dict[str, NDArray[Any]], notes: list[str]) -> Dataset:
+    train, test = arrays["train_images"], arrays["test_images"]
+    train, test, moved = channels_first(where, train, test)
+    train, test, scaled = as_bytes(where, train, test)
+    labels = read_labels(where, arrays)
+    return dataset_of(
+        f"npz:{stem}",
+        where,
+        images=(np.ascontiguousarray(train), np.ascontiguousarray(test)),
+        labels=(labels.train, labels.test),
+        class_names=labels.class_names,
+        notes=(*notes, *moved, *scaled, *labels.notes),
+    )

@@ -1,0 +1,189 @@
+"""The shapes of a study's JSON files, checked once, where they are read.
+
+What others may have written is data to look at, never to trust: a wrong type, a missing key or
+nesting without end is one line that names the file.
+"""
+
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, get_args
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from dbray.config import AnyConfig, CheckpointConfig, NoiseConfig, TrialConfig
+from dbray.store.records import FileRecord
+
+Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Json = dict[str, Any]
+T = TypeVar("T")
+LENIENT = ConfigDict(extra="allow")
+
+
+@with_config(LENIENT)
+class _Dataset(TypedDict):
+    name: str
+    fingerprint: NotRequired[str]
+    class_names: Annotated[list[str], Field(min_length=1)]
+    input_shape: NotRequired[Annotated[list[int], Field(min_length=3, max_length=3)]]
+    train_images: NotRequired[Count]
+    test_images: NotRequired[Count]
+    mean: NotRequired[list[float]]
+    std: NotRequired[list[float]]
+
+
+@with_config(LENIENT)
+class _Planes(TypedDict):
+    seed: NotRequired[int]
+    resolution: Annotated[int, Field(ge=1)]
+    extent: NotRequired[float]
+    counts: dict[str, Count]
+    adversarial_to: NotRequired[str | None]
+    chosen: NotRequired[list[Annotated[list[Count], Field(min_length=3, max_length=3)]]]
+    noise: NotRequired[NoiseConfig | None]
+    line_images: NotRequired[Count]
+    pairs: NotRequired[Literal["all", "groups"] | None]
+
+
+@with_config(LENIENT)
+class _Pictures(TypedDict):
+    resolution: Count
+    plane_ids: list[Count]
+    extent: NotRequired[float]
+
+
+@with_config(LENIENT)
+class _Study(TypedDict):
+    study: NotRequired[str]
+    title: NotRequired[str]
+    dataset: _Dataset
+    planes: _Planes
+    pictures: _Pictures
+    group_by: Annotated[list[str], Field(min_length=1)]
+    versions: NotRequired[dict[str, str]]
+
+
+@with_config(LENIENT)
+class _Hardware(TypedDict):
+    cpu: str
+    cores: int | None
+    memory_gb: float
+    gpus: list[str]
+
+
+@with_config(LENIENT)
+class _Invocation(TypedDict):
+    command: str
+    started: str
+    seconds: float
+    trials_run: int
+    not_finished: NotRequired[list[str]]
+    hardware: _Hardware
+
+
+@dataclass(frozen=True)
+class CommitRecord:
+    """Contents of ``committed.json``."""
+
+    trial_id: str
+    metrics: dict[str, float | int | bool | str | None]
+    files: dict[str, FileRecord]
+    planes: dict[str, Count]
+    pictures: tuple[Count, ...] = ()
+    picture_resolution: Count = 0
+    line_images: Count = 0
+    # Seed, resolution and extent of the study's planes; trials from before this was kept have none.
+    planes_of: tuple[int | float | None, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+
+
+_STUDY: TypeAdapter[Any] = TypeAdapter(_Study)
+_INVOCATION: TypeAdapter[Any] = TypeAdapter(_Invocation)
+_COMMIT = TypeAdapter(CommitRecord)
+_FAILURE = TypeAdapter(_Failure)
+_TRIAL = TypeAdapter(TrialConfig)
+_CHECKPOINT = TypeAdapter(CheckpointConfig)
+
+
+def parse_json(data: bytes) -> Json:
+    """A JSON object.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no JSON object, or nested without end.
+    """
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    except ValueError:  # UnicodeDecodeError is one
+        raise ValueError("is no JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"holds a {type(found).__name__} where an object should be")  # noqa: TRY004
+    return found
+
+
+def parse_study(data: bytes) -> Json:
+    """Contents of ``study.json``; ValueError says what is wrong with it."""
+    found = parse_json(data)
+    checked(_STUDY, found)
+    for name in found["group_by"]:
+        if not _is_field(name):
+            raise ValueError(f"group_by names {name!r}, which is no field of a trial's config")
+    return found
+
+
+def parse_invocation(data: bytes) -> Json:
+    """A command's record; ValueError says what is wrong with it."""
+    return checked(_INVOCATION, parse_json(data)) and parse_json(data)
+
+
+def parse_commit(data: bytes) -> CommitRecord:
+    """Contents of ``committed.json``; ValueError says what is wrong with them."""
+    record = checked(_COMMIT, parse_json(data))
+    for name, value in record.metrics.items():
+        if name != "device" and not isinstance(value, (int, float)):
+            raise ValueError(f"metrics.{name}: is no number")
+    return record
+
+
+def parse_failure(data: bytes) -> str:
+    """Reason in a ``failed.json``; ValueError says what is wrong with it."""
+    return checked(_FAILURE, parse_json(data)).reason
+
+
+def parse_config(data: bytes) -> AnyConfig:
+    """Contents of ``config.json``; ValueError says what is wrong with them."""
+    values = parse_json(data)
+    adapter: TypeAdapter[Any] = _CHECKPOINT if "weights_sha256" in values else _TRIAL
+    found: AnyConfig = checked(adapter, values)
+    return found
+
+
+def checked(adapter: TypeAdapter[T], values: Json) -> T:
+    """The values as their type has them; ValueError names the first that is wrong."""
+    try:
+        return adapter.validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "it"
+        raise ValueError(f"{where}: {first['msg'].lower()}") from None
+
+
+def _is_field(path: str) -> bool:
+    """Whether a dotted path leads along fields of a trial's config."""
+    return any(_leads_along(config, path.split(".")) for config in (TrialConfig, CheckpointConfig))
+
+
+def _leads_along(config: type, parts: list[str]) -> bool:
+    types = {each.name: each.type for each in fields(config)}
+    if parts[0] not in types:
+        return False
+    inner = [t for t in (types[parts[0]], *get_args(types[parts[0]])) if is_dataclass(t)]
+    return len(parts) == 1 or any(_leads_along(t, parts[1:]) for t in inner if isinstance(t, type))
