@@ -50,7 +50,7 @@ def run_trials(
 ) -> Iterator[tuple[AnyConfig, dict[str, Any]]]:
     """Do the trials of one training, each committed as soon as the training comes to its end.
 
-    A training saves its state now and then, and goes on from there in a later process.
+    A training saves its state now and then; a later process resumes from it.
 
     Parameters
     ----------
