@@ -15,7 +15,10 @@ settings.register_profile("dbray", deadline=None)
 settings.load_profile("dbray")
 
 # Tests that run whole commands take most of the time: begun last, they would end alone.
-FIRST = ("test_faults", "test_study", "test_nodes", "test_studies", "test_distributed")
+FIRST = (
+    *("test_distributed", "test_faults", "test_study", "test_studies", "test_nodes"),
+    *("test_object_storage", "test_command_signals", "test_command_streams", "test_report"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -110,12 +110,14 @@ def test_a_second_signal_ends_at_once(tmp_path):
         tmp_path,
         """
     try:
+        print("within", flush=True)
         time.sleep(60)
     finally:
         print("ready", flush=True)
         time.sleep(60)
 """,
     )
+    assert command.stdout.readline() == "within\n"
     command.send_signal(signal.SIGTERM)
     assert command.stdout.readline() == "ready\n"
     time.sleep(1)

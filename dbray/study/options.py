@@ -175,7 +175,7 @@ class TrainingOptions(StudyOptions):
     trainings_per_task: int = 1
     """trainings that one process does in a row; more than one helps where they take seconds"""
     checkpoint_seconds: float = 300.0
-    """seconds between two saved states of a training, from which it resumes after its process died"""
+    """seconds between saved states of a training, from which it resumes after its process died"""
     deterministic: bool = False
     """use deterministic kernels only (on one CPU, results are reproducible anyway)"""
 

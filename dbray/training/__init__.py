@@ -1,12 +1,13 @@
 """Training a model, without Ray: recipe, loop, objective, optimizer, saved state."""
 
+from dbray.training.batches import steps_per_epoch
 from dbray.training.distributed import ONE_PROCESS, ProcessGroup, smallest_shard
 from dbray.training.evaluation import evaluate_on
 from dbray.training.loop import AUTOCAST
 from dbray.training.objective import Teacher
 from dbray.training.optimization import make_optimizer
 from dbray.training.recipes import double_descent_recipe, optimizer_recipe, recipe
-from dbray.training.training import LONGEST_HISTORY, EpochRecord, OnEpoch, Training, steps_per_epoch
+from dbray.training.training import LONGEST_HISTORY, EpochRecord, OnEpoch, Training
 
 __all__ = [
     "AUTOCAST",

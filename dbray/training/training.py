@@ -16,6 +16,7 @@ from dbray.config import NoiseConfig, TrainingConfig
 from dbray.datasets import Dataset, noisy_labels
 from dbray.errors import TrialFailedError
 from dbray.training.augmentation import make_augmentation, make_mix
+from dbray.training.batches import batches, steps_per_epoch
 from dbray.training.distributed import ONE_PROCESS, ProcessGroup
 from dbray.training.evaluation import evaluate, on_device
 from dbray.training.loop import Loop
@@ -178,9 +179,8 @@ class Training:
         Raises
         ------
         ValueError
-            If the file is no such state, is damaged, is from beyond ``at_most``, or was saved on
-            another kind of device, whose random numbers are others. The training is as it was,
-            unless the state is that of another model: then it is of no more use.
+            If the file is no such state, is damaged, is from beyond ``at_most``, or is of another
+            model or kind of device. The training is then of no more use.
         """
         state = load(source)
         here = self.loop.device.type
@@ -284,7 +284,7 @@ def _train_epoch(
     loop.model.train()
     total_loss = torch.zeros((), device=loop.device)
     hits = torch.zeros((), dtype=torch.int64, device=loop.device)
-    for batch in _batches(len(labels), loop.config.batch_size, shuffler, loop.device):
+    for batch in batches(len(labels), loop.config.batch_size, shuffler, loop.device):
         loss, right = loop.step(inputs[batch], labels[batch])
         total_loss += loss
         hits += right
@@ -293,23 +293,6 @@ def _train_epoch(
         loop.process_group.all_reduce(hits),
     )
     return float(total_loss) / len(labels), int(hits) / len(labels)
-
-
-def _batches(
-    images: int, batch_size: int, shuffler: torch.Generator, device: torch.device
-) -> tuple[Tensor, ...]:
-    """Shuffled positions, all of them; batches differ by at most one image in size."""
-    order = torch.randperm(images, generator=shuffler).to(device)  # one copy an epoch
-    return order.tensor_split(steps_per_epoch(images, batch_size))
-
-
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Number of batches, the same in every epoch.
-
-    Batch norm needs two images, so that three images in batches of two are one batch of three.
-    """
-    fewest = min(2, batch_size)
-    return min(math.ceil(images / batch_size), max(1, images // fewest))
 
 
 @contextlib.contextmanager

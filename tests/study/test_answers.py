@@ -121,7 +121,7 @@ def test_outputs_that_the_list_says_are_logits_stay(tmp_path, digits):
     factory = f"{HERE}:out_sigmoid"
     found, model = stored(tmp_path, digits, prefixed("net."), factory, probabilities=False)
     inputs = torch.from_numpy(digits.normalise(digits.test_images[:5]))
-    assert torch.equal(model(inputs), net()(inputs).sigmoid())
+    torch.testing.assert_close(model(inputs), net()(inputs).sigmoid())
     assert not found.config.probabilities
 
 

@@ -170,17 +170,17 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
 
 
 def test_a_trial_that_fails_is_kept_with_its_reason_and_left_out(tmp_path):
-    (tmp_path / "own_models.py").write_text(OWN_MODELS)
-    one = ("--arch", "own_models:linear", "own_models:broken", "--seeds", "2")
+    (tmp_path / "users_models.py").write_text(OWN_MODELS)
+    one = ("--arch", "users_models:linear", "users_models:broken", "--seeds", "2")
     ended = run_here(SCRIPT, *SMALL, *one, cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.count("broken, seed 0 failed: the loss became nan") == 1
-    assert "failed: own_models:broken, seed 1: the loss became nan" in ended.stderr
+    assert "failed: users_models:broken, seed 1: the loss became nan" in ended.stderr
     study = tmp_path / "runs" / "arch_repro"
     assert len(commit_times(study)) == 2
     assert len(list(study.glob("trials/*/failed.json"))) == 2
     groups = pq.read_table(study / "scores" / "agreement_by_group.parquet").to_pylist()
-    assert {row["group_a"] for row in groups} == {"own_models:linear"}
+    assert {row["group_a"] for row in groups} == {"users_models:linear"}
     again = run_here(SCRIPT, *SMALL, *one, cwd=tmp_path)
     assert "0 to do" in again.stderr
     assert again.returncode == 1  # it was asked for, and has no result
@@ -268,9 +268,10 @@ def test_modules_of_the_current_folder_shadow_nothing(tmp_path):
     (tmp_path / "analysis" / "__init__.py").write_text("")
     for name in ("ray", "statistics", "pandas", "pyarrow", "torch", "report", "distillation"):
         (tmp_path / f"{name}.py").write_text("raise SystemError('shadowed')")
-    (tmp_path / "own_models.py").write_text(OWN_MODELS)
-    one = ("--arch", "own_models:linear", "--seeds", "1", "--epochs", "1")
-    run(*one, cwd=tmp_path, by=run_script)
+    (tmp_path / "users_models.py").write_text(OWN_MODELS)
+    one = ("--arch", "users_models:linear", "--seeds", "1", "--epochs", "1")
+    run(*one, "--dry-run", cwd=tmp_path, by=run_script)  # loads all but Ray
+    run(*one, cwd=tmp_path)
     code = "from dbray import compare; print(compare.__name__)"
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "analysis", capture_output=True, check=True
