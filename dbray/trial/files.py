@@ -12,6 +12,7 @@ from torch import nn
 from dbray.datasets import Dataset
 from dbray.labelling import draw_lines, kinds_of_lines, label_planes, predict, shade_planes, walk
 from dbray.planes import frames_of
+from dbray.store import CommittedTrial
 from dbray.store.schemas import (
     HISTORY,
     label_maps_table,
@@ -20,7 +21,7 @@ from dbray.store.schemas import (
     predictions_table,
 )
 from dbray.training import EpochRecord
-from dbray.trial.plan import PlanePlan
+from dbray.trial.plan import TEST_PREDICTIONS, PlanePlan
 
 PROBABILITIES = 2**22  # at most this many are kept of a trial's answers on the test images
 
@@ -119,3 +120,33 @@ def lines_bytes(
         }
         tables.append(lines_table(trial_id, kind, columns))
     return parquet_bytes(pa.concat_tables(tables))
+
+
+def answer_files(
+    model: nn.Module,
+    trial_id: str,
+    dataset: Dataset,
+    plan: PlanePlan,
+    score_ids: Sequence[int],
+    picture_ids: Sequence[int],
+    device: torch.device,
+) -> dict[str, bytes]:
+    """Files about planes and lines; no file for none of them."""
+    files = {}
+    asked = (model, trial_id, dataset, plan)
+    if score_ids:
+        files["predictions.parquet"] = predictions_bytes(*asked, score_ids, device)
+    if picture_ids:
+        files["pictures.parquet"] = pictures_bytes(*asked, picture_ids, device)
+    if plan.line_images:
+        files["lines.parquet"] = lines_bytes(*asked, device)
+    return files
+
+
+def missing_answers(
+    trial: CommittedTrial, model: nn.Module, dataset: Dataset, device: torch.device
+) -> dict[str, bytes]:
+    """The answers on test images, for a trial that was made before they were kept."""
+    if TEST_PREDICTIONS in trial.files:
+        return {}
+    return {TEST_PREDICTIONS: test_predictions_bytes(model, dataset, device)}

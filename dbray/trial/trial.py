@@ -21,10 +21,9 @@ from dbray.errors import UserError
 from dbray.store import CommittedTrial, Study
 from dbray.training import EpochRecord, OnEpoch, Teacher, Training, evaluate_on
 from dbray.trial.files import (
+    answer_files,
     history_bytes,
-    lines_bytes,
-    pictures_bytes,
-    predictions_bytes,
+    missing_answers,
     test_predictions_bytes,
     weights_bytes,
 )
@@ -105,7 +104,7 @@ def extend_trial(
     wanted = replace(plan, line_images=plan.line_images if more_lines else 0)
     if more_lines:
         kept = kept.without("lines")
-    new = _files(model, trial.trial_id, dataset, wanted, ids, pictures, device)
+    new = answer_files(model, trial.trial_id, dataset, wanted, ids, pictures, device)
     part = _next_part(trial.files)
     counts = {
         kind: max(trial.planes.get(kind, 0), plan.counts.get(kind, 0))
@@ -114,7 +113,7 @@ def extend_trial(
     study.commit(
         trial.config,
         {name.replace(".parquet", f"-{part}.parquet"): data for name, data in new.items()}
-        | _missing_answers(trial, model, dataset, device),
+        | missing_answers(trial, model, dataset, device),
         metrics=trial.metrics,
         planes=counts,
         pictures=(*pictured, *pictures),
@@ -246,7 +245,7 @@ def _commit(
     """Let a trained model answer all that the plan asks, and commit."""
     trained = time.perf_counter()
     ids, pictures = plan.score_planes, plan.pictures
-    answers = _files(model, config.trial_id, dataset, plan, ids, pictures, device)
+    answers = answer_files(model, config.trial_id, dataset, plan, ids, pictures, device)
     answers[TEST_PREDICTIONS] = test_predictions_bytes(model, dataset, device)
     metrics |= {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -263,36 +262,6 @@ def _commit(
         line_images=plan.line_images,
     )
     return {**metrics, "reproduced": stands}
-
-
-def _files(
-    model: nn.Module,
-    trial_id: str,
-    dataset: Dataset,
-    plan: PlanePlan,
-    score_ids: Sequence[int],
-    picture_ids: Sequence[int],
-    device: torch.device,
-) -> dict[str, bytes]:
-    """Files about planes and lines; no file for none of them."""
-    files = {}
-    asked = (model, trial_id, dataset, plan)
-    if score_ids:
-        files["predictions.parquet"] = predictions_bytes(*asked, score_ids, device)
-    if picture_ids:
-        files["pictures.parquet"] = pictures_bytes(*asked, picture_ids, device)
-    if plan.line_images:
-        files["lines.parquet"] = lines_bytes(*asked, device)
-    return files
-
-
-def _missing_answers(
-    trial: CommittedTrial, model: nn.Module, dataset: Dataset, device: torch.device
-) -> dict[str, bytes]:
-    """The answers on test images, for a trial that was made before they were kept."""
-    if TEST_PREDICTIONS in trial.files:
-        return {}
-    return {TEST_PREDICTIONS: test_predictions_bytes(model, dataset, device)}
 
 
 def _next_part(names: Iterable[str]) -> int:
