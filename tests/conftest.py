@@ -1,14 +1,20 @@
 """What tests of several rooms share; more of it is in fixtures/."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-from tiny_study import DESCRIBED
 
-from dbray.datasets import Dataset, load_dataset
-from dbray.store import Study, create_or_extend
+# Several processes test at once: threads of each that wait for work take the others' time.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from hypothesis import settings  # noqa: E402
+from tiny_study import DESCRIBED  # noqa: E402
+
+from dbray.datasets import Dataset, load_dataset  # noqa: E402
+from dbray.store import Study, create_or_extend  # noqa: E402
 
 # Timings are for benchmarks: the first call of a compiled function takes a second.
 settings.register_profile("dbray", deadline=None)
