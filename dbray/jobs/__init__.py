@@ -16,7 +16,7 @@ TABLES = tuple(SCORE_TABLES)
 
 def is_scored(study: Study) -> bool:
     """Whether the score tables are those of exactly the committed predictions."""
-    return not stale_tables(study, scope_of(study, study.committed()))
+    return not stale_tables(study, scope_of(study, study.committed()), read_through=True)
 
 
 def score(study: Study) -> None:

@@ -128,7 +128,8 @@ def predict(
         If the model returns a logit that is not finite.
     """
     parts = []
-    for logits in in_batches(model, torch.from_numpy(inputs), lambda part: part.to(device), device):
+    most = batch_size(device, inputs[:1].size)
+    for logits in in_batches(model, torch.from_numpy(inputs), lambda part: part.to(device), most):
         if not torch.isfinite(logits).all():
             raise TrialFailedError("the model's output is not finite on a test image")
         parts.append(logits.float().softmax(dim=1).cpu())
@@ -152,7 +153,8 @@ def _plane_logits(
     def inputs(chunk: Tensor) -> Tensor:
         return torch.addmm(origin, chunk, axes).view(-1, *input_shape)  # (B, channels, H, W)
 
-    for logits in in_batches(model, coordinates, inputs, device):  # (B, C)
+    most = batch_size(device, len(frame.origin))
+    for logits in in_batches(model, coordinates, inputs, most):  # (B, C)
         finite &= torch.isfinite(logits).all()
         yield logits
     if not finite:
@@ -160,7 +162,7 @@ def _plane_logits(
 
 
 def in_batches(
-    model: nn.Module, items: Tensor, inputs: Callable[[Tensor], Tensor], device: torch.device
+    model: nn.Module, items: Tensor, inputs: Callable[[Tensor], Tensor], most: int
 ) -> Iterator[Tensor]:
     """Logits of all items, a batch at a time; batches that do not fit into memory are halved.
 
@@ -168,9 +170,12 @@ def in_batches(
     ----------
     inputs
         Makes the model's inputs of a batch of the items.
+    most
+        Items of a batch at most, memory permitting.
     """
+    most = min(most, _FITTING.get(model, most))
     # Equal batches: a small last one would waste a whole pass.
-    size = -(-len(items) // max(1, -(-len(items) // _fitting(model, items, inputs, device))))
+    size = -(-len(items) // max(1, -(-len(items) // most)))
     start = 0
     while start < len(items):
         try:
@@ -189,14 +194,7 @@ def in_batches(
 _FITTING: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
-def _fitting(
-    model: nn.Module, items: Tensor, inputs: Callable[[Tensor], Tensor], device: torch.device
-) -> int:
-    numbers = inputs(items[:1]).numel() if len(items) else 1
-    return min(batch_size(device, numbers), _FITTING.get(model, BATCH_ON_CUDA))
-
-
 def batch_size(device: torch.device, numbers: int) -> int:
     """How many inputs of so many numbers a device labels at a time, memory permitting."""
     most = BATCH_ON_CUDA if device.type == "cuda" else BATCH_ON_CPU
-    return max(1, min(most, most * USUAL_NUMBERS // numbers))
+    return max(1, min(most, most * USUAL_NUMBERS // max(1, numbers)))

@@ -67,7 +67,7 @@ def walk(
     ----------
     Somepalli et al., CVPR 2022, section 4 (the margin; class changes along a segment).
     """
-    at_once = max(1, batch_size(device, max(1, starts[:1].size)) // (steps + 1))
+    at_once = max(1, batch_size(device, starts[:1].size) // (steps + 1))
     from_, to = (torch.split(torch.from_numpy(side), at_once) for side in (starts, ends))
     parts = [
         _walk_batch(model, a.to(device), b.to(device), steps)
@@ -104,7 +104,7 @@ def _classes(model: nn.Module, starts: Tensor, ends: Tensor, shares: Tensor) -> 
     ways = (ends - starts).flatten(1)[:, None]  # (n, 1, D)
     points = starts.flatten(1)[:, None] + shares[:, :, None].to(starts.dtype) * ways
     inputs = points.view(-1, *starts.shape[1:])
-    logits = torch.cat(list(in_batches(model, inputs, lambda part: part, inputs.device)))
+    logits = torch.cat(list(in_batches(model, inputs, lambda part: part, len(inputs))))
     if not torch.isfinite(logits).all():
         raise TrialFailedError("the model's output is not finite between two images")
     return torch.as_tensor(logits.argmax(dim=1)).view(shares.shape)

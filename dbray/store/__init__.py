@@ -6,7 +6,7 @@ from dbray.store.identity import create_or_extend, planned_study, write_descript
 from dbray.store.label_maps import read_label_maps
 from dbray.store.location import open_folder
 from dbray.store.opening import open_study, open_study_folder, study_at
-from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
+from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory, PlanesOf
 from dbray.store.scope import Scope, scope_of, stale_tables
 from dbray.store.study import Study
 
@@ -16,6 +16,7 @@ __all__ = [
     "FileRecord",
     "Folder",
     "Inventory",
+    "PlanesOf",
     "Scope",
     "Study",
     "create_or_extend",

@@ -27,13 +27,9 @@ def take_inventory(folder: Folder, described: Mapping[str, Any]) -> Inventory:
         Contents of ``study.json``: a trial of another data set or other planes does not count.
     """
     sizes = folder.files("trials")
-    ids = sorted({path.split("/")[1] for path in sizes})
-    done = [i for i in ids if f"trials/{i}/committed.json" in sizes]
-    failures = [i for i in ids if f"trials/{i}/failed.json" in sizes and i not in done]
+    done = _having(sizes, "committed.json")
     found = Inventory()
-    for trial_id, failed in zip(
-        failures, at_once(partial(read_failed, folder), failures), strict=True
-    ):
+    for trial_id, failed in _read_failed(folder, sizes).items():
         if isinstance(failed, FailedTrial):
             found.failed.append(failed)
         else:
@@ -47,6 +43,12 @@ def take_inventory(folder: Folder, described: Mapping[str, Any]) -> Inventory:
         else:
             found.committed.append(trial)
     return found
+
+
+def failed_trials(folder: Folder) -> list[FailedTrial]:
+    """Trials that ended without a result, by id; the finished ones are not read."""
+    found = _read_failed(folder, folder.files("trials")).values()
+    return [trial for trial in found if isinstance(trial, FailedTrial)]
 
 
 def read_committed(folder: Folder, trial_id: str) -> CommittedTrial | str:
@@ -74,7 +76,20 @@ def read_committed(folder: Folder, trial_id: str) -> CommittedTrial | str:
     )
 
 
-def read_failed(folder: Folder, trial_id: str) -> FailedTrial | str:
+def _having(sizes: Mapping[str, int], name: str) -> list[str]:
+    """Ids of the trials that have a file of that name."""
+    paths = (path.split("/") for path in sizes)
+    return sorted(parts[1] for parts in paths if parts[2:] == [name])
+
+
+def _read_failed(folder: Folder, sizes: Mapping[str, int]) -> dict[str, FailedTrial | str]:
+    """Trials that have failed and are not finished, or what is wrong with their files."""
+    done = {*_having(sizes, "committed.json")}
+    ids = [trial_id for trial_id in _having(sizes, "failed.json") if trial_id not in done]
+    return dict(zip(ids, at_once(partial(_read_failure, folder), ids), strict=True))
+
+
+def _read_failure(folder: Folder, trial_id: str) -> FailedTrial | str:
     """A failed trial, or what is wrong with its two JSON files."""
     top = f"trials/{trial_id}"
     try:
@@ -83,12 +98,6 @@ def read_failed(folder: Folder, trial_id: str) -> FailedTrial | str:
     except (FileNotFoundError, ValueError) as error:
         return f"{top}/failed.json or config.json is not what a trial writes ({error})"
     return FailedTrial(trial_id, config, reason)
-
-
-def planes_of(described: Mapping[str, Any]) -> tuple[int | float | None, ...]:
-    """What makes planes of equal ids the same planes: seed, resolution and extent."""
-    planes = described["planes"]
-    return tuple(planes.get(name) for name in ("seed", "resolution", "extent"))
 
 
 def at_once(read: Callable[[T], Result], items: Iterable[T]) -> list[Result]:
@@ -111,6 +120,7 @@ def _not_of(described: Mapping[str, Any], trial: CommittedTrial) -> str | None:
     wanted = described["dataset"].get("fingerprint")
     if wanted is not None and trial.config.dataset_fingerprint != wanted:
         return f"{top}: was made on another data set"
-    if trial.planes_of is not None and tuple(trial.planes_of) != planes_of(described):
+    planes = tuple(described["planes"].get(name) for name in ("seed", "resolution", "extent"))
+    if trial.planes_of is not None and trial.planes_of != planes:
         return f"{top}: was made for other planes"
     return None

@@ -6,6 +6,9 @@ from typing import Any
 
 from dbray.config import AnyConfig
 
+# What makes planes of equal ids the same planes: seed, resolution and extent.
+PlanesOf = tuple[int | None, int | None, float | None]
+
 
 @dataclass(frozen=True)
 class FileRecord:
@@ -27,7 +30,7 @@ class CommittedTrial:
     pictures: tuple[int, ...] = ()  # ids of the planes that have pictures
     picture_resolution: int = 0  # of all its pictures
     line_images: int = 0  # of each kind, whose margins it holds
-    planes_of: tuple[int | float | None, ...] | None = None  # seed, resolution, extent
+    planes_of: PlanesOf | None = None  # none: it is from before this was kept
 
     def wrong_size(self, sizes: Mapping[str, int]) -> str | None:
         """The first of its files that is missing or has not its committed size, and how.

@@ -83,17 +83,24 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
     )
 
 
-def stale_tables(study: Study, scope: Scope) -> list[str]:
-    """Score tables that were not made of exactly this scope, are damaged, or have other columns."""
-    return [name for name in SCORE_TABLES if _inputs(study, name) != scope.digest]
+def stale_tables(study: Study, scope: Scope, *, read_through: bool) -> list[str]:
+    """Score tables that were not made of exactly this scope, are damaged, or have other columns.
+
+    Parameters
+    ----------
+    read_through
+        Whether to read every page, which finds damage; whoever reads the tables next finds it, too.
+    """
+    made_of = ((name, _inputs(study, name, read_through=read_through)) for name in SCORE_TABLES)
+    return [name for name, inputs in made_of if inputs != scope.digest]
 
 
-def _inputs(study: Study, table: str) -> str | None:
+def _inputs(study: Study, table: str, *, read_through: bool) -> str | None:
     """Digest of the inputs that a score table was made of; None if there is no whole table."""
     try:
         with study.open_table(f"scores/{table}.parquet") as file:
             schema = file.schema_arrow
-            for _ in file.iter_batches(use_threads=False):  # checks the pages
+            for _ in file.iter_batches(use_threads=False) if read_through else ():
                 pass
     except OSError:
         return None

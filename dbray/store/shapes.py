@@ -12,10 +12,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 from dbray.config import AnyConfig, CheckpointConfig, NoiseConfig, TrialConfig
-from dbray.store.records import FileRecord
+from dbray.store.records import FileRecord, PlanesOf
 
 Count = Annotated[int, Field(ge=0)]
-Text = Annotated[str, Field(min_length=1)]
 Json = dict[str, Any]
 T = TypeVar("T")
 LENIENT = ConfigDict(extra="allow")
@@ -93,8 +92,7 @@ class CommitRecord:
     pictures: tuple[Count, ...] = ()
     picture_resolution: Count = 0
     line_images: Count = 0
-    # Seed, resolution and extent of the study's planes; trials from before this was kept have none.
-    planes_of: tuple[int | float | None, ...] | None = None
+    planes_of: PlanesOf | None = None
 
 
 @dataclass(frozen=True)
@@ -110,29 +108,10 @@ _TRIAL = TypeAdapter(TrialConfig)
 _CHECKPOINT = TypeAdapter(CheckpointConfig)
 
 
-def parse_json(data: bytes) -> Json:
-    """A JSON object.
-
-    Raises
-    ------
-    ValueError
-        If the bytes are no JSON object, or nested without end.
-    """
-    try:
-        found = json.loads(data)
-    except RecursionError:
-        raise ValueError("is nested too deep") from None
-    except ValueError:  # UnicodeDecodeError is one
-        raise ValueError("is no JSON") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"holds a {type(found).__name__} where an object should be")  # noqa: TRY004
-    return found
-
-
 def parse_study(data: bytes) -> Json:
     """Contents of ``study.json``; ValueError says what is wrong with it."""
-    found = parse_json(data)
-    checked(_STUDY, found)
+    _checked(_STUDY, data)
+    found: Json = json.loads(data)
     for name in found["group_by"]:
         if not _is_field(name):
             raise ValueError(f"group_by names {name!r}, which is no field of a trial's config")
@@ -141,12 +120,14 @@ def parse_study(data: bytes) -> Json:
 
 def parse_invocation(data: bytes) -> Json:
     """A command's record; ValueError says what is wrong with it."""
-    return checked(_INVOCATION, parse_json(data)) and parse_json(data)
+    _checked(_INVOCATION, data)
+    found: Json = json.loads(data)
+    return found
 
 
 def parse_commit(data: bytes) -> CommitRecord:
     """Contents of ``committed.json``; ValueError says what is wrong with them."""
-    record = checked(_COMMIT, parse_json(data))
+    record = _checked(_COMMIT, data)
     for name, value in record.metrics.items():
         if name != "device" and not isinstance(value, (int, float)):
             raise ValueError(f"metrics.{name}: is no number")
@@ -155,21 +136,21 @@ def parse_commit(data: bytes) -> CommitRecord:
 
 def parse_failure(data: bytes) -> str:
     """Reason in a ``failed.json``; ValueError says what is wrong with it."""
-    return checked(_FAILURE, parse_json(data)).reason
+    return _checked(_FAILURE, data).reason
 
 
 def parse_config(data: bytes) -> AnyConfig:
     """Contents of ``config.json``; ValueError says what is wrong with them."""
-    values = parse_json(data)
-    adapter: TypeAdapter[Any] = _CHECKPOINT if "weights_sha256" in values else _TRIAL
-    found: AnyConfig = checked(adapter, values)
+    brought = b'"weights_sha256"' in data  # by a model that was trained elsewhere
+    adapter: TypeAdapter[Any] = _CHECKPOINT if brought else _TRIAL
+    found: AnyConfig = _checked(adapter, data)
     return found
 
 
-def checked(adapter: TypeAdapter[T], values: Json) -> T:
-    """The values as their type has them; ValueError names the first that is wrong."""
+def _checked(adapter: TypeAdapter[T], data: bytes) -> T:
+    """A JSON text as its type has it; ValueError names the first thing that is wrong."""
     try:
-        return adapter.validate_json(json.dumps(values), strict=True)
+        return adapter.validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"

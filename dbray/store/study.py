@@ -14,8 +14,8 @@ from dbray.config import AnyConfig, canonical_json, stored_config
 from dbray.errors import UserError
 from dbray.store.contents import wrong_contents
 from dbray.store.folder import Folder
-from dbray.store.inventory import at_once, planes_of, read_committed, take_inventory
-from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory
+from dbray.store.inventory import at_once, failed_trials, read_committed, take_inventory
+from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory, PlanesOf
 from dbray.store.shapes import parse_invocation, parse_study
 
 
@@ -67,7 +67,7 @@ class Study:
 
     def failed(self) -> list[FailedTrial]:
         """Trials that ended without a result, by id."""
-        return self.inventory().failed
+        return failed_trials(self.folder)
 
     def inventory(self) -> Inventory:
         """List the study once and sort its trials; sizes are checked, contents are not read.
@@ -170,12 +170,15 @@ class Study:
         pictures: Iterable[int] = (),
         picture_resolution: int = 0,
         line_images: int = 0,
+        planes_of: PlanesOf | None = None,
         extending: CommittedTrial | None = None,
     ) -> bool:
         """Write a trial's files and, last of all, ``committed.json``.
 
         Parameters
         ----------
+        planes_of
+            Seed, resolution and extent of the planes that it has labelled.
         extending
             What was committed before; its files stay part of the trial.
 
@@ -202,7 +205,7 @@ class Study:
             "pictures": list(pictures),
             "picture_resolution": picture_resolution,
             "line_images": line_images,
-            "planes_of": planes_of(self.description()),
+            "planes_of": planes_of,
         }
         self.folder.delete(f"{top}/failed.json")
         committed = canonical_json(record).encode()

@@ -1,5 +1,6 @@
 """What one task of the sweep does: some trainings, each with the trials that it gives."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -82,20 +83,28 @@ def numbered(batch: Batch) -> Iterator[Numbered]:
 def do_batch(parameters: dict[str, Any], *, batches: list[Batch], task: Task) -> None:
     """Body of a Tune trial."""
     work_in(task.folder)
-    if task.resources.workers_per_trial == 1:  # several ranks have to report equally often
-        logging.getLogger("dbray").addHandler(_Notes())
     for unit in batches[parameters["batch"]]:
         waiting = _without_training(unit, task)
         if waiting and task.resources.workers_per_trial > 1:
             body = partial(_train, waiting, task)
             train_distributed(body, task.execution, task.resources, task.state, task.folder)
         elif waiting:
-            _train(waiting, task, task.execution, tune.report)
+            with _notes_reported():  # not by several ranks, which have to report equally often
+                _train(waiting, task, task.execution, tune.report)
+
+
+@contextlib.contextmanager
+def _notes_reported() -> Iterator[None]:
+    """Bring what a training has to say to the command that waits for it."""
+    log, handler = logging.getLogger("dbray"), _Notes()
+    log.addHandler(handler)
+    try:
+        yield
+    finally:  # the process does further tasks
+        log.removeHandler(handler)
 
 
 class _Notes(logging.Handler):
-    """Brings what a task has to say to the command that waits for it."""
-
     def emit(self, record: logging.LogRecord) -> None:
         tune.report({"state": "note", "reason": self.format(record)})
 

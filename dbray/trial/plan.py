@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dbray.planes import PlaneSource, plane_ids_of
-from dbray.store import CommittedTrial
+from dbray.store import CommittedTrial, PlanesOf
 from dbray.training import ONE_PROCESS, ProcessGroup
 
 TEST_PREDICTIONS = "test_predictions.parquet"
@@ -22,6 +22,11 @@ class PlanePlan:
     picture_resolution: int = 100
     picture_extent: float = 0.5
     line_images: int = 0  # of each kind, whose margins are measured
+
+    @property
+    def planes_of(self) -> PlanesOf:
+        """What tells its planes from those of the same ids in other studies."""
+        return self.source.seed, self.resolution, self.extent
 
     @property
     def score_planes(self) -> list[int]:

@@ -119,6 +119,7 @@ def extend_trial(
         pictures=(*pictured, *pictures),
         picture_resolution=plan.picture_resolution,
         line_images=max(trial.line_images, plan.line_images),
+        planes_of=plan.planes_of,
         extending=kept,
     )
     return trial.metrics
@@ -260,6 +261,7 @@ def _commit(
         pictures=pictures,
         picture_resolution=plan.picture_resolution,
         line_images=plan.line_images,
+        planes_of=plan.planes_of,
     )
     return {**metrics, "reproduced": stands}
 

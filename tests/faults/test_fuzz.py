@@ -87,7 +87,7 @@ def said_of(folder, *, page):
         inventory = study.inventory()
         study.wrong_files(inventory.committed)
         if inventory.committed:
-            stale_tables(study, scope_of(study, inventory.committed))
+            stale_tables(study, scope_of(study, inventory.committed), read_through=True)
         if page:
             build_report(study)
     except (UserError, OSError) as error:

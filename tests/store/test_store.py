@@ -359,7 +359,7 @@ def test_a_chosen_plane_keeps_its_number_once_it_is_pictured(tmp_path, study):
 
 def test_trials_of_another_study_do_not_count_and_are_named(tmp_path, study):
     """One from another data set, one whose planes are others, one of this study."""
-    commit(study)
+    commit(study, planes_of=(None, 4, None))
     elsewhere = described({"seed": 7}) | {"dataset": {**DESCRIBED["dataset"], "fingerprint": "0"}}
     other = create_or_extend(str(tmp_path), "other", elsewhere)
     planes = create_or_extend(str(tmp_path), "planes", described({"seed": 7}))
@@ -367,7 +367,8 @@ def test_trials_of_another_study_do_not_count_and_are_named(tmp_path, study):
         (other, dataclasses.replace(CONFIG, dataset_fingerprint="0")),
         (planes, dataclasses.replace(CONFIG, weights_seed=1)),
     ):
-        place.commit(config, predictions(labels(), config=config), metrics={}, planes={"test": 1})
+        files = predictions(labels(), config=config)
+        place.commit(config, files, metrics={}, planes={"test": 1}, planes_of=(7, 4, None))
         copied = f"trials/{config.trial_id}"
         shutil.copytree(f"{place.location}/{copied}", f"{study.location}/{copied}")
     study.write_bytes(

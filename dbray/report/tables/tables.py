@@ -140,7 +140,7 @@ def load_tables(study: Study) -> StudyTables:
         failed=inventory.failed,
         damaged=inventory.damaged,
         foreign=inventory.foreign,
-        stale=stale_tables(study, scope_of(study, inventory.committed)),
+        stale=stale_tables(study, scope_of(study, inventory.committed), read_through=False),
         shown=labels,
         groups=groups,
         groups_by_kind=by_group,
