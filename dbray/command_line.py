@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any, Self, TextIO, TypeVar
 
-from dbray.errors import UserError
+from dbray.errors import UserError, last_line
 
 Options = TypeVar("Options", bound=Any)
 
@@ -211,12 +211,6 @@ def open_in_browser(location: str) -> None:
     if not path.is_file():
         raise UserError(f"{location}: is not on this machine; fetch it, then open it")
     webbrowser.open(path.resolve().as_uri())
-
-
-def last_line(error: BaseException) -> str:
-    """What an error says; one that came from another process says its traceback first."""
-    *_, line = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"^([A-Za-z_]+\.)*[A-Za-z_]+Error: ", "", line)
 
 
 def _one_line(boxed: str) -> str:

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from dbray.architectures import one_line, reason
-from dbray.errors import TrialFailedError, UserError
+from dbray.errors import TrialFailedError, UserError, one_line, reason
 from dbray.labelling import label_dtype, label_planes
 from dbray.notebook_checks import (
     adapted,

@@ -10,9 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from dbray.architectures import one_line, reason
 from dbray.architectures.outputs import Adapted, logits_of
-from dbray.errors import UserError
+from dbray.errors import UserError, one_line, reason
 
 
 def checked_count(name: str, value: object, least: int) -> int:

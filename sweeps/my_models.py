@@ -39,19 +39,10 @@ class MyModels(StudyOptions):
     def validate(self) -> None:
         """Check every option, and that the list is there."""
         super().validate()
-        models = expanded(self.models)
-        if models.is_dir():
-            raise UserError(f"--models {models}: is a folder; name the list in it")
-        if not models.is_file():
-            raise UserError(f"--models {models}: there is no such file")
-
-
-def expanded(path: Path) -> Path:
-    """A path whose ``~`` is the home folder."""
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise UserError(f"--models {path}: {error}") from error
+        if self.models.is_dir():
+            raise UserError(f"--models {self.models}: is a folder; name the list in it")
+        if not self.models.is_file():
+            raise UserError(f"--models {self.models}: there is no such file")
 
 
 def main(options: MyModels) -> int:
@@ -60,7 +51,7 @@ def main(options: MyModels) -> int:
     from dbray.study.checkpoints import load_checkpoint, put_into, read_list
     from dbray.study.study import run_study, study_dataset
 
-    entries = read_list(expanded(options.models))
+    entries = read_list(options.models)
     dataset = study_dataset(options)
     allow_unstable = options.allow_unstable
     checkpoints = [load_checkpoint(e, dataset, allow_unstable=allow_unstable) for e in entries]

@@ -16,7 +16,6 @@ from dbray.architectures.own import (
     library_factory,
 )
 from dbray.architectures.reading import Reading, reading_of
-from dbray.architectures.wording import is_printable, one_line, reason
 from dbray.config import SizeName
 from dbray.errors import UserError
 
@@ -165,21 +164,20 @@ def check_trainable(
     width: int = 0,
     size: SizeName = "small",
 ) -> None:
-    """Build a model that is not dbray's and try whether a training would get on with it.
+    """Build a model; try on one that is not dbray's whether a training would get on with it.
 
     Raises
     ------
     UserError
         If it cannot be built or trained.
     """
-    if architecture in ARCHITECTURES:
-        return
     from dbray.architectures.trainable import try_training
 
     model = build_model(
         architecture, input_shape=input_shape, classes=classes, width=width, size=size, seed=0
     )
-    try_training(architecture, model, input_shape, classes)
+    if architecture not in ARCHITECTURES:
+        try_training(architecture, model, input_shape, classes)
 
 
 __all__ = [
@@ -189,10 +187,7 @@ __all__ = [
     "Reading",
     "build_model",
     "check_trainable",
-    "is_printable",
-    "one_line",
     "parse_architecture",
     "reading_of",
-    "reason",
     "validate_architecture",
 ]

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dbray.architectures.reading import Reading
-from dbray.architectures.wording import one_line
-from dbray.errors import UserError
+from dbray.errors import UserError, one_line
 
 # Where an answer of several parts keeps its logits, the first that is there.
 NAMES = ("logits", "output", "outputs", "out", "pred", "preds", "prediction", "predictions")

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dbray.architectures.reading import Reading
-from dbray.architectures.wording import one_line, reason
-from dbray.errors import UserError
+from dbray.errors import UserError, one_line, reason
 
 if TYPE_CHECKING:  # torch is loaded when a model is built
     from torch import nn

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dbray.architectures.own import check_logits
-from dbray.architectures.wording import reason
-from dbray.errors import UserError
+from dbray.errors import UserError, reason
 
 
 def try_training(

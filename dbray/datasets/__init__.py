@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbray.datasets.dataset import Dataset
-from dbray.datasets.description import describe_dataset, one_line
+from dbray.datasets.description import describe_dataset, said_by
 from dbray.datasets.label_noise import noisy_labels
 from dbray.errors import UserError
 
@@ -60,7 +60,7 @@ def _at_home(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{path}: {one_line(error)}; give the whole path") from error
+        raise UserError(f"{path}: {said_by(error)}; give the whole path") from error
 
 
 def _loader(spec: str, data_dir: Path) -> Callable[[], Dataset]:

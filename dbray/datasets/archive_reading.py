@@ -11,7 +11,7 @@ from typing import IO, Any
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from dbray.datasets.description import listed, one_line
+from dbray.datasets.description import listed, said_by
 from dbray.errors import UserError
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -45,7 +45,7 @@ def read_archive(path: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
     except (MemoryError, UserError):
         raise
     except Exception as error:  # whatever zipfile makes of a damaged file, NotImplementedError too
-        raise UserError(f"{where}: cannot be read: {one_line(error)}") from error
+        raise UserError(f"{where}: cannot be read: {said_by(error)}") from error
 
 
 def _check_file(path: Path) -> None:
@@ -111,7 +111,7 @@ def _read(where: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArra
         raise
     # A header is Python source that NumPy parses: SyntaxError, RecursionError and others come.
     except Exception as error:
-        raise UserError(f"{where}: {info.filename} cannot be read: {one_line(error)}") from error
+        raise UserError(f"{where}: {info.filename} cannot be read: {said_by(error)}") from error
 
 
 def _check_header(stream: IO[bytes], size: int) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dbray.datasets.archive_reading import read_archive
 from dbray.datasets.dataset import Dataset, dataset_of
-from dbray.datasets.description import one_line
+from dbray.datasets.description import said_by
 from dbray.datasets.labels import read_labels
 from dbray.datasets.pixels import as_bytes, channels_first
 from dbray.errors import UserError
@@ -31,7 +31,7 @@ def load_npz(path: Path) -> Dataset:
         return _dataset(where, path.stem, arrays, notes)
     except MemoryError as error:
         raise UserError(
-            f"{where}: does not fit into memory ({one_line(error)}); keep fewer or smaller images"
+            f"{where}: does not fit into memory ({said_by(error)}); keep fewer or smaller images"
         ) from error
 
 

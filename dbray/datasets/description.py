@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dbray.datasets.dataset import Dataset
+from dbray.errors import one_line
 
 
 def describe_dataset(dataset: Dataset) -> str:
@@ -44,6 +45,6 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return f"{shown} and {len(everything) - most:,} more" if everything[most:] else shown
 
 
-def one_line(error: BaseException) -> str:
+def said_by(error: BaseException) -> str:
     """What an exception says, in one line; its type where it says nothing."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return one_line(error).rstrip(".") or type(error).__name__

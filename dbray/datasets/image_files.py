@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from dbray.datasets.description import listed, one_line
+from dbray.datasets.description import listed, said_by
 from dbray.errors import UserError
 
 # Raster formats that Pillow decodes by itself. The others start a program (EPS: Ghostscript),
@@ -56,7 +56,7 @@ def find_images(path: Path, split: str) -> Found:
         for name, folder in _class_folders(path, split, found.left_out):
             found.files[name] = _class_images(path, split, folder, found.left_out)
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
-        raise UserError(f"folder:{path}: {split}/ cannot be read: {one_line(error)}") from error
+        raise UserError(f"folder:{path}: {split}/ cannot be read: {said_by(error)}") from error
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dbray.datasets.dataset import Dataset, dataset_of
-from dbray.datasets.description import listed, one_line
+from dbray.datasets.description import listed, said_by
 from dbray.datasets.image_files import Found, find_images, left_out_note, other_folders
 from dbray.datasets.image_reading import read_image
 from dbray.datasets.labels import check_names
@@ -35,7 +35,7 @@ def load_folder(path: Path) -> Dataset:
         return _load(path)
     except MemoryError as error:
         raise UserError(
-            f"folder:{path}: does not fit into memory ({one_line(error)}); "
+            f"folder:{path}: does not fit into memory ({said_by(error)}); "
             "keep fewer or smaller images"
         ) from error
 

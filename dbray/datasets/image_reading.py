@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dbray.datasets.description import one_line
+from dbray.datasets.description import said_by
 from dbray.datasets.image_files import image_suffixes
 from dbray.datasets.pixels import from_16_bits, from_unit_range
 from dbray.errors import UserError
@@ -63,7 +63,7 @@ def read_image(file: Path) -> Picture:
         ) from error
     except Exception as error:  # a decoder raises anything on damaged bytes
         raise UserError(
-            f"{file}: is not a readable image: {one_line(error)}; replace or remove it"
+            f"{file}: is not a readable image: {said_by(error)}; replace or remove it"
         ) from error
 
 

@@ -8,7 +8,13 @@ import pandas as pd
 from dbray.report.page.names import display_name
 from dbray.report.page.page import Figure, Section, Table, render_page
 from dbray.report.page.theme import LINE_COLOURS
-from dbray.report.tables.two_studies import GroupPair, compare_groups, differences
+from dbray.report.tables.two_studies import (
+    GroupPair,
+    Side,
+    compare_groups,
+    differences,
+    read_side,
+)
 from dbray.scores.jackknife import Estimate
 from dbray.store import Study
 
@@ -25,7 +31,8 @@ def build_comparison(one: Study, two: Study) -> bytes:
     UserError
         If they cannot be compared; it says what differs.
     """
-    pairs, planes = compare_groups(one, two)
+    sides = read_side(one), read_side(two)
+    pairs, planes = compare_groups(*sides)
     names = (one.name, two.name) if one.name != two.name else ("the first", "the second")
     lead = [
         f"{_finding(pairs, names)}{_same_models(pairs)}",
@@ -33,7 +40,7 @@ def build_comparison(one: Study, two: Study) -> bytes:
         f"slices through three test images. The first study is {one.location}, the second "
         f"{two.location}.",
     ]
-    sections = [_agreement(pairs, names), _changes(one, two)]
+    sections = [_agreement(pairs, names), _changes(*sides)]
     return render_page(f"{one.name} and {two.name}, side by side", lead, sections)
 
 
@@ -157,7 +164,7 @@ def comparison_chart(pairs: Sequence[GroupPair], names: tuple[str, str]) -> alt.
     return chart
 
 
-def _changes(one: Study, two: Study) -> Section:
+def _changes(one: Side, two: Side) -> Section:
     found = differences(one, two)
     if not found:
         return Section("What differs", ["Options, versions and machine are the same."])

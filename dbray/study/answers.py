@@ -5,10 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dbray.architectures import reason
 from dbray.architectures.outputs import Adapted
 from dbray.datasets import Dataset
-from dbray.errors import UserError
+from dbray.errors import UserError, reason
 
 IMAGES = 32  # test images that a model is tried on
 # Sums in another order differ by far less, other answers by far more: shares of the largest one.

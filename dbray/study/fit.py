@@ -6,8 +6,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from dbray.architectures import one_line
-from dbray.errors import UserError
+from dbray.errors import UserError, one_line
 
 # What wrappers of a model put before its names, and those of a model's parts within the names.
 PREFIXES = ("_orig_mod.", "module.", "model.")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbray.architectures import is_printable, one_line, parse_architecture
-from dbray.errors import UserError
+from dbray.architectures import parse_architecture
+from dbray.errors import UserError, is_printable, one_line
 
 NEEDED = ("name", "factory", "weights")
 TEXTS = (*NEEDED, "group", "key")

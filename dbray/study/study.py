@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from dbray.architectures import ARCHITECTURES, build_model, check_trainable
+from dbray.architectures import check_trainable
 from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
 from dbray.datasets import Dataset, describe_dataset, load_dataset
@@ -204,8 +204,6 @@ def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None
     }
     shape, classes = dataset.input_shape, dataset.classes
     for name, width, size in sorted(kinds):
-        if name in ARCHITECTURES:
-            build_model(name, input_shape=shape, classes=classes, width=width, size=size, seed=0)
         check_trainable(name, input_shape=shape, classes=classes, width=width, size=size)
 
 

@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dbray.architectures import one_line
-from dbray.errors import UserError
+from dbray.errors import UserError, one_line
 
 # Keys that training scripts put weights under, and those of weights that are averaged over steps.
 WRAPPERS = (

@@ -10,10 +10,9 @@ from typing import Any
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from dbray.command_line import last_line
 from dbray.config import AnyConfig, group_label
 from dbray.datasets import Dataset
-from dbray.errors import UserError
+from dbray.errors import UserError, last_line
 from dbray.store import Study, state_folder
 from dbray.sweep.progress import Progress, TrialProgress
 from dbray.sweep.resources import Resources, slots_on_ray

@@ -8,11 +8,10 @@ from dbray.architectures import (
     Reading,
     build_model,
     check_trainable,
-    one_line,
     parse_architecture,
     validate_architecture,
 )
-from dbray.errors import UserError
+from dbray.errors import UserError, one_line
 
 HERE = __name__
 SHAPE = {"input_shape": (1, 8, 8), "classes": 10}

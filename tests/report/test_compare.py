@@ -13,7 +13,7 @@ from tiny_study import predictions
 from dbray.config import TrialConfig
 from dbray.errors import UserError
 from dbray.report import build_comparison
-from dbray.report.tables.two_studies import compare_groups, differences
+from dbray.report.tables.two_studies import compare_groups, differences, read_side
 from dbray.store import create_or_extend, open_study_folder, read_label_maps, schemas
 
 ARCHITECTURES = ("vit", "resnet")
@@ -64,7 +64,7 @@ def copy(made, tmp_path):
 
 def test_a_study_and_its_copy_are_the_same_models(made, copy):
     one, two = open_study_folder(made), open_study_folder(str(copy))
-    pairs, planes = compare_groups(one, two)
+    pairs, planes = compare_groups(read_side(one), read_side(two))
     assert {pair.label for pair in pairs} == set(ARCHITECTURES)
     for pair in pairs:
         assert pair.same_seed.value == 1
@@ -72,7 +72,7 @@ def test_a_study_and_its_copy_are_the_same_models(made, copy):
         assert pair.within[0] == pair.within[1]
         assert pair.other_seed.value == pytest.approx(pair.within[0].value)
     assert planes == PLANES
-    assert differences(one, two) == []
+    assert differences(read_side(one), read_side(two)) == []
     assert b"they are the same models" in build_comparison(one, two)
 
 
@@ -82,7 +82,7 @@ def test_the_shares_are_those_of_the_label_maps(made, copy):
     trials = {t.config.member: t for t in one.committed() if t.config.architecture == "vit"}
     swap(copy, trials["seed 0"].trial_id, trials["seed 1"].trial_id)
     two = open_study_folder(str(copy))
-    pairs, planes = compare_groups(one, two)
+    pairs, planes = compare_groups(read_side(one), read_side(two))
     (found,) = [pair for pair in pairs if pair.label == "vit"]
     maps = [
         {
@@ -137,7 +137,9 @@ def test_what_differs_is_listed(made, copy):
     (copy / "study.json").write_text(json.dumps(info))
     one = open_study_folder(made)
     before = one.info["versions"]["torch"]
-    assert differences(one, open_study_folder(str(copy))) == [("versions torch", before, "99.0")]
+    assert differences(read_side(one), read_side(open_study_folder(str(copy)))) == [
+        ("versions torch", before, "99.0")
+    ]
 
 
 def test_the_command_writes_a_page_that_draws(made, copy, tmp_path):

@@ -44,7 +44,24 @@ class GroupPair:
     other_seed: Estimate | None  # with its others
 
 
-def compare_groups(one: Study, two: Study) -> tuple[list[GroupPair], int]:
+@dataclass(frozen=True)
+class Side:
+    """One of the two studies, read once."""
+
+    study: Study
+    info: Mapping[str, Any]
+    groups: Mapping[str, list[CommittedTrial]]
+
+
+def read_side(study: Study) -> Side:
+    """A study with its finished trials by group."""
+    info, groups = study.info, dict[str, list[CommittedTrial]]()
+    for trial in study.committed():
+        groups.setdefault(group_label(trial.config, info["group_by"]), []).append(trial)
+    return Side(study, info, groups)
+
+
+def compare_groups(one: Side, two: Side) -> tuple[list[GroupPair], int]:
     """Every group that both studies have, and on how many test planes they were compared.
 
     Raises
@@ -52,25 +69,20 @@ def compare_groups(one: Study, two: Study) -> tuple[list[GroupPair], int]:
     UserError
         If the studies cannot be compared; it says what differs.
     """
-    infos = one.info, two.info
-    _check_same(one, two, infos)
-    grouped = [_groups(study, info) for study, info in zip((one, two), infos, strict=True)]
-    shared = [label for label in grouped[0] if label in grouped[1]]
+    both = f"{one.study.location} and {two.study.location}"
+    _check_same(both, one.info, two.info)
+    shared = [label for label in one.groups if label in two.groups]
     if not shared:
         raise UserError(
-            f"{one.location} and {two.location}: no group has finished trials in both "
-            f"({', '.join(grouped[0]) or 'none'} there, {', '.join(grouped[1]) or 'none'} here)"
+            f"{both}: no group has finished trials in both "
+            f"({', '.join(one.groups) or 'none'} there, {', '.join(two.groups) or 'none'} here)"
         )
-    members = [trial for groups in grouped for label in shared for trial in groups[label]]
+    members = [trial for side in (one, two) for label in shared for trial in side.groups[label]]
     planes = min(trial.planes.get(SCORED_KIND, 0) for trial in members)
     if not planes:
-        raise UserError(f"{one.location} and {two.location}: share no test planes")
-    _check_planes(one, two, planes)
-    classes = len(infos[0]["dataset"]["class_names"])
-    pairs = [
-        _compare(label, (one, grouped[0][label]), (two, grouped[1][label]), planes, classes)
-        for label in shared
-    ]
+        raise UserError(f"{both}: share no test planes")
+    _check_planes(both, one.study, two.study, planes)
+    pairs = [_compare(label, one, two, planes) for label in shared]
     tested = [i for i, pair in enumerate(pairs) if pair.change and not pair.change.planes_only]
     corrected = dict(zip(tested, holm([pairs[i].change.p for i in tested]), strict=True))  # type: ignore[union-attr]
     found = [replace(pair, p_holm=corrected.get(i)) for i, pair in enumerate(pairs)]
@@ -83,36 +95,28 @@ def _reproducible(pair: GroupPair) -> tuple[float, str]:
     return (within.value if within else -1.0, pair.label)
 
 
-def differences(one: Study, two: Study) -> list[tuple[str, str, str]]:
+def differences(one: Side, two: Side) -> list[tuple[str, str, str]]:
     """What was asked for, made and run differently: (what, in the first, in the second)."""
-    infos = one.info, two.info
-    found = list(_differing(*(_facts(info) for info in infos)))
-    configs = [
-        {label: _shared_config(trials) for label, trials in _groups(study, info).items()}
-        for study, info in zip((one, two), infos, strict=True)
-    ]
-    for label in configs[0].keys() & configs[1].keys():
-        rows = _differing(configs[0][label], configs[1][label])
-        found += [(f"{label}: {what}", a, b) for what, a, b in rows]
+    found = list(_differing(_facts(one.info), _facts(two.info)))
+    for label in one.groups.keys() & two.groups.keys():
+        configs = (_shared_config(side.groups[label]) for side in (one, two))
+        found += [(f"{label}: {what}", a, b) for what, a, b in _differing(*configs)]
     return sorted(found)
 
 
-def _check_same(one: Study, two: Study, infos: Sequence[Mapping[str, Any]]) -> None:
+def _check_same(both: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> None:
     """Refuse studies whose models did not answer the same questions."""
     apart = []
     for path, name in SAME:
-        there, here = (_at(info, path) for info in infos)
+        there, here = _at(one, path), _at(two, path)
         if there != here:
             values = "" if path.startswith("dataset.") else f" ({there} there, {here} here)"
             apart.append(f"{name}{values}")
     if apart:
-        raise UserError(
-            f"{one.location} and {two.location} cannot be compared: they differ in "
-            f"{', '.join(apart)}"
-        )
+        raise UserError(f"{both} cannot be compared: they differ in {', '.join(apart)}")
 
 
-def _check_planes(one: Study, two: Study, planes: int) -> None:
+def _check_planes(both: str, one: Study, two: Study, planes: int) -> None:
     """Refuse planes of equal ids that go through other images."""
     ids = set(plane_ids_of(SCORED_KIND, planes))
     drawn = [
@@ -124,32 +128,18 @@ def _check_planes(one: Study, two: Study, planes: int) -> None:
         for study in (one, two)
     ]
     if drawn[0] != drawn[1]:
-        raise UserError(
-            f"{one.location} and {two.location} cannot be compared: their planes go through "
-            "other images"
-        )
+        raise UserError(f"{both} cannot be compared: their planes go through other images")
 
 
-def _groups(study: Study, info: Mapping[str, Any]) -> dict[str, list[CommittedTrial]]:
-    found: dict[str, list[CommittedTrial]] = {}
-    for trial in study.committed():
-        found.setdefault(group_label(trial.config, info["group_by"]), []).append(trial)
-    return found
-
-
-def _compare(
-    label: str,
-    first: tuple[Study, Sequence[CommittedTrial]],
-    second: tuple[Study, Sequence[CommittedTrial]],
-    planes: int,
-    classes: int,
-) -> GroupPair:
-    maps = [_label_maps(study, trials, planes) for study, trials in (first, second)]
+def _compare(label: str, one: Side, two: Side, planes: int) -> GroupPair:
+    first, second = one.groups[label], two.groups[label]
+    classes = len(one.info["dataset"]["class_names"])
+    maps = [_label_maps(one.study, first, planes), _label_maps(two.study, second, planes)]
     points = maps[0].shape[2]
     inside = [_symmetric(count_agreements(each, None, classes).agreements) for each in maps]
     across = count_agreements(maps[0], maps[1], classes).agreements
-    counts = len(first[1]), len(second[1])
-    members = [[trial.config.member for trial in trials] for _, trials in (first, second)]
+    counts = len(first), len(second)
+    members = [[trial.config.member for trial in trials] for trials in (first, second)]
     same = np.equal.outer(*(np.array(names, object) for names in members)).astype(bool)
     eye = [~np.eye(count, dtype=bool) for count in counts]
     parts = [
@@ -159,7 +149,7 @@ def _compare(
     return GroupPair(
         label,
         counts,
-        (_accuracy(first[1]), _accuracy(second[1])),
+        (_accuracy(first), _accuracy(second)),
         (_estimate(parts[0]), _estimate(parts[1])),
         _change(*parts),
         None,
