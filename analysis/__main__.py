@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from analysis.report import Report, main
+from analysis.report import write
 from dbray.command_line import run_command
 
 
@@ -20,8 +20,9 @@ class Named:
 
 def by_name(options: Named) -> int:
     """Write the page of the study of that name."""
-    storage, mark, parameters = options.storage.partition("?")
-    return main(Report(f"{storage}/{options.name}{mark}{parameters}", options.open))
+    from dbray.store import open_study
+
+    return write(open_study(options.storage, options.name), show=options.open)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 
 from dbray.command_line import open_in_browser, run_command
+from dbray.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ def main(options: Compare) -> int:
     from dbray.store import open_study_folder
 
     page = build_comparison(open_study_folder(options.first), open_study_folder(options.second))
-    options.output.write_bytes(page)
+    try:
+        options.output.write_bytes(page)
+    except OSError as error:
+        raise UserError(
+            f"--output {options.output}: cannot be written: {error.strerror}"
+        ) from error
     print(f"comparison: {options.output}")  # noqa: T201
     if options.open:
         open_in_browser(str(options.output))

@@ -5,10 +5,14 @@ python analysis/report.py s3://bucket/prefix/arch_repro
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tyro
 
 from dbray.command_line import open_in_browser, run_command
+
+if TYPE_CHECKING:
+    from dbray.store import Study
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,18 @@ class Report:
 
 def main(options: Report) -> int:
     """Write the page and say where it is."""
-    from dbray.report import write_report
     from dbray.store import open_study_folder
 
-    location = write_report(open_study_folder(options.study))
+    return write(open_study_folder(options.study), show=options.open)
+
+
+def write(study: "Study", *, show: bool) -> int:
+    """Write a study's page, say where it is, and open it if asked."""
+    from dbray.report import write_report
+
+    location = write_report(study)
     print(f"report: {location}")  # noqa: T201
-    if options.open:
+    if show:
         open_in_browser(location)
     return 0
 

@@ -55,14 +55,16 @@ def _finding(pairs: Sequence[GroupPair], names: tuple[str, str]) -> str:
         )
     if not changed:
         return (
-            f"The studies share {groups}. In none of them does the agreement of two seeds differ "
-            f"between {names[0]} and {names[1]} by more than chance allows."
+            f"The studies share {groups}. In none of them does reproducibility differ by more than "
+            "chance allows."
         )
     largest = max(changed, key=lambda pair: abs(pair.change.value if pair.change else 0))
+    before, after = (found.value if found else 0 for found in largest.within)
+    most = ", most of all in" if len(changed) > 1 else ":"
     return (
-        f"In {len(changed)} of the {groups} that both studies have, two seeds agree "
-        f"on another share of points in {names[1]} than in {names[0]}. The largest change is that "
-        f"of {display_name(largest.label)}: {_signed(largest.change)}."
+        f"Reproducibility differs in {len(changed)} of the {groups} that both studies have{most} "
+        f"{display_name(largest.label)}. Two seeds of it agree on {before:.1%} of points in "
+        f"{names[0]}, and on {after:.1%} in {names[1]} (change {_signed(largest.change)})."
     )
 
 
@@ -74,7 +76,7 @@ def _same_models(pairs: Sequence[GroupPair]) -> str:
     if all(found.value == 1 for found in same):
         return " Models of the same seed agree on every point: they are the same models."
     least = min(same, key=lambda found: found.value)
-    return f" Models of the same seed agree on {least.value:.1%} of points or more."
+    return f" Models of the same seed agree on {least.value:.1%} of points at least."
 
 
 def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:
@@ -83,36 +85,40 @@ def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:
         "same class. Across the studies, a model is compared with the other study's model of "
         "the same seed, and with those of other seeds. If nothing but chance differs, agreement "
         "across other seeds equals that within; models of one seed that agree on all points are "
-        "the same model. p is Holm's, corrected for the number of groups."
+        "the same model. p is corrected for the number of groups (Holm)."
     ]
-    rows = [
+    within = [
         [
             display_name(pair.label),
-            *_models(pair),
             *map(_text, pair.within),
             _signed(pair.change),
             "" if pair.p_holm is None else f"{pair.p_holm:.2g}",
-            _text(pair.same_seed),
-            _text(pair.other_seed),
         ]
         for pair in pairs
     ]
-    columns = [
-        "group",
-        *(f"models | test accuracy, {which}" for which in ("first", "second")),
-        *("within the first", "within the second", "change", "p"),
-        *("across, same seed", "across, other seeds"),
+    across = [
+        [display_name(pair.label), _text(pair.same_seed), _text(pair.other_seed), *_models(pair)]
+        for pair in pairs
+    ]
+    sides = ("the first", "the second")
+    tables = [
+        Table(["group", *(f"within {side}" for side in sides), "change", "p"], within),
+        Table(
+            [
+                *("group", "across, same seed", "across, other seeds"),
+                *(f"models, test accuracy in {side}" for side in sides),
+            ],
+            across,
+        ),
     ]
     figure = Figure("two-studies", comparison_chart(pairs, names))
-    return Section(
-        "Agreement within and across the studies", prose, [figure], [Table(columns, rows)]
-    )
+    return Section("Agreement within and across the studies", prose, [figure], tables)
 
 
 def _models(pair: GroupPair) -> list[str]:
     """Number and mean test accuracy of the group's models in each study."""
     both = zip(pair.trials, pair.accuracy, strict=True)
-    return [f"{count} | {accuracy:.3f}" for count, accuracy in both]
+    return [f"{count}, {accuracy:.3f}" for count, accuracy in both]
 
 
 def comparison_chart(pairs: Sequence[GroupPair], names: tuple[str, str]) -> alt.TopLevelMixin:

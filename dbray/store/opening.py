@@ -1,7 +1,6 @@
 """Studies by their storage location and name."""
 
 import re
-from pathlib import Path
 
 from dbray.errors import UserError
 from dbray.store.location import open_folder
@@ -47,12 +46,8 @@ def open_study_folder(place: str) -> Study:
     UserError
         If there is no study in that folder.
     """
-    path, mark, parameters = place.partition("?") if "://" in place else (place, "", "")
-    storage, _, name = path.rstrip("/").rpartition("/")
-    if "://" not in place:
-        folder = Path(place).expanduser().resolve()
-        storage, name = str(folder.parent), folder.name
-    study = study_at(f"{storage}{mark}{parameters}", name)
+    folder = open_folder(place)
+    study = Study(folder, folder.root.rpartition("/")[2])
     if not study.folder.exists("study.json"):
         raise UserError(f"{study.location}: no study here (no study.json)")
     return study
