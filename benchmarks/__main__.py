@@ -1,6 +1,8 @@
 """Speed as ratios to a peer or a physical limit: ``python -m benchmarks [NAME ...]``.
 
-``python -m benchmarks scale [TRIALS ...]`` is a table of its own: what studies of many trials cost.
+Two are tables of their own: ``python -m benchmarks scale [TRIALS ...]``, what studies of many
+trials cost, and ``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they
+promise.
 
 Both sides of a ratio run in the same process, taking turns; the best of the repetitions counts,
 as everything that disturbs a run makes it slower. Results go to standard output as a table.
@@ -12,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 
 # Before NumPy and torch are loaded: one thread on both sides of every ratio.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+TABLES = ("scale", "coverage")
 NAMES = ("agreement", "fragmentation", "labelling", "sweep", "tiny_trainings")
 
 
@@ -50,15 +54,13 @@ def best_of(repetitions: int, *calls: Callable[[], object]) -> list[float]:
 def main() -> None:
     """Run the named benchmarks, or all that are ratios."""
     chosen = sys.argv[1:] or list(NAMES)
-    if chosen[0] == "scale":
-        from benchmarks.scale import main as scale
-
+    if chosen[0] in TABLES:
         _print_machine()
-        scale(chosen[1:])
+        import_module(f"benchmarks.{chosen[0]}").main(chosen[1:])
         return
     unknown = [name for name in chosen if name not in NAMES]
     if unknown:
-        names = ", ".join((*NAMES, "scale"))
+        names = ", ".join((*NAMES, *TABLES))
         sys.exit(f"error: benchmark {unknown[0]!r} is unknown; choose from {names}")
     _print_machine()
     print("| what | dbray, s | peer, s | peer / dbray | peer | aim |")
@@ -79,8 +81,6 @@ def _print_machine() -> None:
 
 
 def _benchmark(name: str) -> Callable[[], list[Result]]:
-    from importlib import import_module
-
     run: Callable[[], list[Result]] = import_module(f"benchmarks.{name}").run
     return run
 

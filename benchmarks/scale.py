@@ -24,6 +24,7 @@ from benchmarks.label_maps import make_label_maps
 from benchmarks.processes import run_watched
 from dbray.datasets import load_dataset
 from dbray.jobs.agreement import AgreementJob
+from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
@@ -141,7 +142,9 @@ def _score(*makers: Callable[[Study], Job]) -> Step:
         jobs = [make(study) for make in makers]
         tables = tables_in_order([Task(job, item) for job in jobs for item in job.items])
         for job in jobs:
-            job.write(table for table, _ in zip(tables, job.items, strict=False))
+            job.write(
+                (table for table, _ in zip(tables, job.items, strict=False)), Contrasts([], {})
+            )
 
     return run
 

@@ -1,8 +1,9 @@
 """What decides a trial's result, as frozen configs with a canonical JSON form and an id.
 
-The two sources of randomness have seeds of their own: the initial weights, and the order and
-augmentation of the data. A field that was added after studies had been made (``LATER``) is left
-out of the JSON at its default, so that the trials of those studies keep their ids.
+The two sources of randomness have seeds of their own: the initial weights, and what is drawn while
+training (the order and augmentation of the data, dropout). A field that was added after studies had
+been made (``LATER``) is left out of the JSON at its default, so that the trials of those studies
+keep their ids.
 """
 
 import hashlib
@@ -80,11 +81,13 @@ class TrialConfig:
     width: int = 0  # the architecture's width; 0 means its usual one
     size: SizeName = "small"  # laptop-sized or as published
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    weights_seed: int = 0  # initialisation and dropout
-    data_seed: int = 0  # order of the images and their augmentation
+    weights_seed: int = 0  # initial weights
+    data_seed: int = 0  # order of the images, their augmentation, dropout
     distillation: DistillationConfig | None = field(default=None, metadata=LATER)
     noise: NoiseConfig | None = field(default=None, metadata=LATER)  # none: labels as they are
     stop_epoch: int | None = field(default=None, metadata=LATER)  # training ends early, after this
+    published: bool = field(default=False, metadata=LATER)  # network and initial weights are the
+    # paper's; those of the first studies were not quite
 
     @property
     def trial_id(self) -> str:
@@ -130,6 +133,7 @@ class CheckpointConfig:
     probabilities: bool = field(default=False, metadata=LATER)  # it answers these, not logits
     mean: tuple[float, ...] = field(default=(), metadata=LATER)  # its own normalisation, if it
     std: tuple[float, ...] = field(default=(), metadata=LATER)  # has one: per channel, pixels 0..1
+    published: bool = field(default=False, metadata=LATER)  # as of a TrialConfig
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):  # JSON gives lists

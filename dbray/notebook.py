@@ -28,7 +28,7 @@ from dbray.planes import Frame, plane_frame
 from dbray.report import Picture, picture_uri
 from dbray.scores.agreement import cohens_kappa, count_agreements, mean_jaccard
 from dbray.scores.fragmentation import count_regions
-from dbray.scores.intervals import LEVEL, plane_weights
+from dbray.scores.jackknife import COUNT, SHARE, Parts, estimate
 
 MAX_DRAWS = 1000  # of one plane's images
 PICTURE = 110  # px
@@ -214,7 +214,7 @@ def _agreement(names: Sequence[str], maps: NDArray[Any], classes: int) -> pd.Dat
     a, b = np.array(list(combinations(range(len(names)), 2))).T
     shares = counts.agreements[:, a, b] / flat.shape[2]  # (P, pairs)
     histograms = counts.histogram_a[a], counts.histogram_b[b]
-    low, high = _interval(shares)
+    low, high = _interval(shares, SHARE)
     return pd.DataFrame(
         {
             "model_a": np.array(names)[a],
@@ -230,16 +230,17 @@ def _agreement(names: Sequence[str], maps: NDArray[Any], classes: int) -> pd.Dat
 
 def _fragmentation(names: Sequence[str], maps: NDArray[Any]) -> pd.DataFrame:
     regions = np.array([count_regions(each) for each in maps], float).T  # (P, M)
-    low, high = _interval(regions)
+    low, high = _interval(regions, COUNT)
     columns = {"model": names, "regions": regions.mean(axis=0), "low": low, "high": high}
     return pd.DataFrame(columns)
 
 
-def _interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The central 95 % of means over planes drawn anew; values (P, k) to (2, k)."""
-    weights = plane_weights(np.arange(len(values), dtype=np.int32))
-    tail = (1 - LEVEL) / 2
-    return np.quantile(weights @ values / len(values), [tail, 1 - tail], axis=0)
+def _interval(
+    values: NDArray[np.float64], bounds: tuple[float, float]
+) -> tuple[list[float], list[float]]:
+    """95 % intervals of means over planes, for new planes alone; values (P, k)."""
+    found = [estimate(Parts(float(v.mean()), v, {}), bounds=bounds) for v in values.T]
+    return [each.low for each in found], [each.high for each in found]
 
 
 def _draw(

@@ -39,6 +39,13 @@ class ArchRepro(TrainingOptions):
 def main(options: ArchRepro) -> int:
     """Run the study."""
     options.validate()
+    from dbray.study.until_decided import add_seeds
+
+    return add_seeds(options, run)
+
+
+def run(options: ArchRepro) -> int:
+    """Run the study with its number of seeds."""
     from dbray.study.grid import all_configs
     from dbray.study.study import run_study, study_dataset
 

@@ -36,10 +36,11 @@ class Distillation(TrainingOptions):
     """architectures to learn from, as NAME or NAME@WIDTH"""
     students: tuple[str, ...] = ("resnet", "vgg", "fcnet")
     """architectures that learn"""
-    losses: tuple[DistillationLoss, ...] = ("kl",)
-    """what a student learns: kl (soft outputs), hard (the teacher's classes), mse (its logits)"""
-    temperature: float = 4.0
-    """softens both outputs under kl"""
+    losses: tuple[DistillationLoss, ...] | None = None
+    """what a student learns: kl (soft outputs), hard (the teacher's classes), mse (its logits)
+    (default: kl; at the paper's size mse)"""
+    temperature: float | None = None
+    """softens both outputs under kl (default: 4; at the paper's size 30)"""
 
     def validate(self) -> None:
         """Check every option, the architectures' names among them."""
@@ -51,6 +52,13 @@ class Distillation(TrainingOptions):
 def main(options: Distillation) -> int:
     """Run the study."""
     options.validate()
+    from dbray.study.until_decided import add_seeds
+
+    return add_seeds(options, run)
+
+
+def run(options: Distillation) -> int:
+    """Run the study with its number of seeds."""
     from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)
@@ -66,7 +74,9 @@ def main(options: Distillation) -> int:
 def grid(options: Distillation, dataset: "Dataset") -> Iterator[TrialConfig]:
     """Teachers and the students' twins from labels, then the students."""
     from dbray.study.grid import grid_point
+    from dbray.training import DISTILLATION
 
+    usual, heat = DISTILLATION[options.size]
     seeds = range(options.seeds)
     for name in options.teachers:
         yield from (grid_point(options, dataset, name, seed) for seed in seeds)
@@ -76,13 +86,13 @@ def grid(options: Distillation, dataset: "Dataset") -> Iterator[TrialConfig]:
         for seed in seeds
     }
     yield from twins.values()
-    for loss in options.losses:
+    for loss in options.losses or (usual,):
         for name in options.teachers:
             for (_, seed), twin in twins.items():
                 teacher = grid_point(options, dataset, name, seed)
                 taught = DistillationConfig(teacher.trial_id, teacher.name, loss)
                 if loss == "kl":
-                    taught = replace(taught, temperature=options.temperature)
+                    taught = replace(taught, temperature=options.temperature or heat)
                 yield replace(twin, distillation=taught)
 
 

@@ -66,7 +66,7 @@ class DoubleDescent(TrainingOptions):
     """add so many widths around the threshold of each label noise to a finished study"""
     line_images: int = 40
     """images of each kind whose margins and class skips are measured; can grow later"""
-    picture_planes: str = "0"
+    picture_planes: str = "train:0"
     """planes that are also shown as pictures, by id or as KIND:NUMBER, with commas between; with
     label noise the first through correctly labelled and through mislabelled images is, too"""
     trainings_per_task: int = 3
@@ -96,6 +96,13 @@ class DoubleDescent(TrainingOptions):
 def main(options: DoubleDescent) -> int:
     """Run the study."""
     options.validate()
+    from dbray.study.until_decided import add_seeds
+
+    return add_seeds(options, run)
+
+
+def run(options: DoubleDescent) -> int:
+    """Run the study with its number of seeds."""
     from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)

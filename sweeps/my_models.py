@@ -48,13 +48,21 @@ class MyModels(StudyOptions):
 def main(options: MyModels) -> int:
     """Run the study."""
     options.validate()
-    from dbray.study.checkpoints import load_checkpoint, put_into, read_list
+    from dbray.study.checkpoints import (
+        load_checkpoint,
+        put_into,
+        read_list,
+        reads_as_published,
+    )
     from dbray.study.study import run_study, study_dataset
 
     entries = read_list(options.models)
     dataset = study_dataset(options)
-    allow_unstable = options.allow_unstable
-    checkpoints = [load_checkpoint(e, dataset, allow_unstable=allow_unstable) for e in entries]
+    how = {
+        "allow_unstable": options.allow_unstable,
+        "published": reads_as_published(options.storage, options.name),
+    }
+    checkpoints = [load_checkpoint(entry, dataset, **how) for entry in entries]
     for note in (note for checkpoint in checkpoints for note in checkpoint.notes):
         print(note, file=sys.stderr)  # noqa: T201
     return run_study(

@@ -44,6 +44,13 @@ class OptimizerRepro(TrainingOptions):
 def main(options: OptimizerRepro) -> int:
     """Run the study."""
     options.validate()
+    from dbray.study.until_decided import add_seeds
+
+    return add_seeds(options, run)
+
+
+def run(options: OptimizerRepro) -> int:
+    """Run the study with its number of seeds."""
     from dbray.study.grid import grid_point
     from dbray.study.study import run_study, study_dataset
     from dbray.training import optimizer_recipe

@@ -2,7 +2,8 @@
 
 A factory takes ``input_shape``, ``classes``, ``width`` (0 means its usual one) and ``size``
 (``small`` for a laptop, ``paper`` as published for 32 x 32 inputs) and returns a module that maps
-(B, channels, height, width) to logits (B, C).
+(B, channels, height, width) to logits (B, C). One whose models were not quite the paper's in
+dbray's first studies also takes ``published``: whether they are.
 """
 
 from dataclasses import dataclass
@@ -30,26 +31,42 @@ class Architecture:
     factory: str  # "module:function", imported when a model is built
     description: str
     convolutional: bool = False
+    differed: str = ""  # how the first studies' models were not as published
 
 
 _HERE = "dbray.architectures"
 ARCHITECTURES = {
     "fcnet": Architecture(f"{_HERE}.fully_connected:fcnet", "fully connected, four hidden layers"),
     "mlp": Architecture(f"{_HERE}.fully_connected:mlp", "fully connected, one hidden layer"),
-    "vit": Architecture(f"{_HERE}.patches:vit", "vision transformer"),
-    "mixer": Architecture(f"{_HERE}.patches:mixer", "MLP-Mixer"),
+    "vit": Architecture(
+        f"{_HERE}.patches:vit",
+        "vision transformer",
+        differed="bias of queries, keys and values; epsilon of layer norms; initial weights",
+    ),
+    "mixer": Architecture(
+        f"{_HERE}.patches:mixer",
+        "MLP-Mixer",
+        differed="epsilon of layer norms; initial weights, a last layer of zeros among them",
+    ),
     "vgg": Architecture(f"{_HERE}.convolutional:vgg", "VGG with batch norm", convolutional=True),
     "resnet": Architecture(f"{_HERE}.convolutional:resnet", "residual network", convolutional=True),
     "densenet": Architecture(
-        f"{_HERE}.convolutional:densenet", "densely connected network", convolutional=True
+        f"{_HERE}.convolutional:densenet",
+        "densely connected network",
+        convolutional=True,
+        differed="initial weights",
     ),
     "wideresnet": Architecture(
-        f"{_HERE}.preactivation:wideresnet", "wide residual network", convolutional=True
+        f"{_HERE}.preactivation:wideresnet",
+        "wide residual network",
+        convolutional=True,
+        differed="initial weights",
     ),
     "resnet18k": Architecture(
         f"{_HERE}.preactivation:resnet18k",
         "pre-activation ResNet-18 of width k",
         convolutional=True,
+        differed="batch norm and ReLU after the last block",
     ),
 }
 
@@ -97,6 +114,7 @@ def build_model(
     classes: int,
     width: int = 0,
     size: SizeName = "small",
+    published: bool = True,
     seed: int,
     reading: Reading | None = None,
 ) -> "nn.Module":
@@ -110,6 +128,9 @@ def build_model(
         ``classes``, and with ``width`` if that is not 0.
     input_shape
         (channels, height, width) of one image.
+    published
+        Whether a model of ``ARCHITECTURES`` is as the paper has it. If not, it is as it was in
+        dbray's first studies, whose weights fit it.
     reading
         How a model that was trained elsewhere is read: what it returns may then be any answer in
         which logits are found, and the module that comes back returns these. Without it, a model
@@ -127,10 +148,12 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if architecture in ARCHITECTURES:
-            factory = import_factory(ARCHITECTURES[architecture].factory)
+            entry = ARCHITECTURES[architecture]
+            factory = import_factory(entry.factory)
             if width < 0:
                 raise UserError(f"architecture {architecture}: width {width} must be 0 or more")
-            return _read(factory(**shape, width=width, size=size), classes, reading)
+            details = {"published": published} if entry.differed else {}
+            return _read(factory(**shape, width=width, size=size, **details), classes, reading)
         library, _, wanted = architecture.partition(":")
         if library in LIBRARIES:
             if width:
@@ -163,6 +186,7 @@ def check_trainable(
     classes: int,
     width: int = 0,
     size: SizeName = "small",
+    published: bool = True,
 ) -> None:
     """Build a model; try on one that is not dbray's whether a training would get on with it.
 
@@ -174,7 +198,13 @@ def check_trainable(
     from dbray.architectures.trainable import try_training
 
     model = build_model(
-        architecture, input_shape=input_shape, classes=classes, width=width, size=size, seed=0
+        architecture,
+        input_shape=input_shape,
+        classes=classes,
+        width=width,
+        size=size,
+        published=published,
+        seed=0,
     )
     if architecture not in ARCHITECTURES:
         try_training(architecture, model, input_shape, classes)

@@ -5,6 +5,7 @@ from torchvision.models.densenet import DenseNet
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import cfgs, make_layers
 
+from dbray.architectures.initial import by_torch_defaults
 from dbray.config import SizeName
 from dbray.errors import UserError
 
@@ -58,7 +59,12 @@ def resnet(
 
 
 def densenet(
-    *, input_shape: tuple[int, int, int], classes: int, width: int, size: SizeName
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: int,
+    size: SizeName,
+    published: bool,
 ) -> nn.Module:
     """Densely connected network with a 3 x 3 stem: DenseNet-121 in the paper.
 
@@ -77,6 +83,8 @@ def densenet(
     features.conv0 = nn.Conv2d(input_shape[0], 2 * growth, kernel_size=3, padding=1, bias=False)
     for name in ("norm0", "relu0", "pool0"):  # parts of the stem for large images
         delattr(features, name)
+    if published:  # else by torchvision's rule
+        by_torch_defaults(model)
     return model
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dbray.architectures.initial import by_fan_out
 from dbray.config import SizeName
 
 
@@ -30,9 +31,16 @@ class PreactivationBlock(nn.Module):
 
 
 def wideresnet(
-    *, input_shape: tuple[int, int, int], classes: int, width: int, size: SizeName
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: int,
+    size: SizeName,
+    published: bool,
 ) -> nn.Module:
     """WideResNet-28-k in the paper (k = ``width``, usually 10); small: WideResNet-10-k, k = 2.
+
+    As published, its convolutions start by Kaiming's rule for what leaves them.
 
     References
     ----------
@@ -40,24 +48,41 @@ def wideresnet(
     """
     factor = width or (10 if size == "paper" else 2)
     widths = [16 * factor, 32 * factor, 64 * factor]
-    return _network(input_shape, classes, 16, widths, blocks=4 if size == "paper" else 1)
+    model = _network(input_shape, classes, 16, widths, blocks=4 if size == "paper" else 1)
+    if published:
+        by_fan_out(model)
+    return model
 
 
 def resnet18k(
-    *, input_shape: tuple[int, int, int], classes: int, width: int, size: SizeName
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: int,
+    size: SizeName,
+    published: bool,
 ) -> nn.Module:
     """ResNet18(k), k = ``width``: four stages of k, 2k, 4k, 8k channels (64 in the paper, else 4).
+
+    As published, nothing stands between the last block and the pooling.
 
     References
     ----------
     Nakkiran et al., Deep Double Descent, ICLR 2020, appendix B.
     """
     k = width or (64 if size == "paper" else 4)
-    return _network(input_shape, classes, k, [k, 2 * k, 4 * k, 8 * k], blocks=2)
+    widths = [k, 2 * k, 4 * k, 8 * k]
+    return _network(input_shape, classes, k, widths, blocks=2, last_norm=not published)
 
 
 def _network(
-    input_shape: tuple[int, int, int], classes: int, stem: int, widths: list[int], blocks: int
+    input_shape: tuple[int, int, int],
+    classes: int,
+    stem: int,
+    widths: list[int],
+    blocks: int,
+    *,
+    last_norm: bool = True,
 ) -> nn.Module:
     layers: list[nn.Module] = [nn.Conv2d(input_shape[0], stem, 3, padding=1, bias=False)]
     channels = stem
@@ -65,10 +90,10 @@ def _network(
         for block in range(blocks):
             layers.append(PreactivationBlock(channels, out, stride=2 if stage and not block else 1))
             channels = out
+    if last_norm:
+        layers += [nn.BatchNorm2d(channels), nn.ReLU()]
     return nn.Sequential(
         *layers,
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(channels, classes),

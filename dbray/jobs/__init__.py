@@ -1,15 +1,23 @@
 """Score jobs in one Ray Data pass: committed predictions in, score tables out."""
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+import numpy as np
+import pyarrow as pa
+
+from dbray.claims import Key, asked_of, study_claims
 from dbray.jobs.agreement import AgreementJob
+from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
+from dbray.scores.jackknife import LEVEL, over_trials
 from dbray.store import Study, scope_of, stale_tables
-from dbray.store.schemas import SCORE_TABLES
+from dbray.store.schemas import parquet_bytes
+from dbray.store.score_schemas import CONTRASTS, SCORE_TABLES
 
 TABLES = tuple(SCORE_TABLES)
 
@@ -19,10 +27,17 @@ def is_scored(study: Study) -> bool:
     return not stale_tables(study, scope_of(study, study.committed()), read_through=True)
 
 
-def score(study: Study) -> None:
+def score(
+    study: Study, run: Callable[[Sequence[Task]], Iterator[pa.Table]] = tables_in_order
+) -> None:
     """Write the score tables of the study's committed trials.
 
     Failed and damaged trials are left out of every score.
+
+    Parameters
+    ----------
+    run
+        Gives the tasks' results in the tasks' order; by default each task is one of Ray Data.
 
     Raises
     ------
@@ -30,6 +45,12 @@ def score(study: Study) -> None:
         If the study has no committed trial.
     """
     scope = scope_of(study, study.committed())
+    groups = scope.groups()
+    # Whoever looks several times, and stops when something is told, splits the error over the looks
+    # (Bonferroni's inequality holds however they depend on each other).
+    level = 1 - (1 - LEVEL) / max(1, len(scope.looks))
+    sizes = {name: len(trials) for name, trials in groups.items()}
+    contrasts = Contrasts(study_claims(asked_of(scope)), sizes, level)
     jobs: list[Job] = [
         FragmentationJob(study, scope),
         AgreementJob(study, scope),
@@ -39,9 +60,16 @@ def score(study: Study) -> None:
     ]
     # One pass for all: a Ray Data job takes seconds to start.
     tasks = [Task(job, item) for job in jobs for item in job.items]
-    tables = tables_in_order(tasks)
+    tables = run(tasks)
     for job in jobs:
-        job.write(islice(tables, len(job.items)))
+        job.write(islice(tables, len(job.items)), contrasts)
+    for name, trials in groups.items():
+        errors = [1 - t.metrics["test_accuracy"] for t in trials if "test_accuracy" in t.metrics]
+        if len(errors) == len(trials):
+            parts = over_trials(np.array(errors), name)
+            contrasts.take(Key("test_error", "", name, name), parts)
+    table = contrasts.table().cast(scope.stamped(CONTRASTS))
+    study.write_bytes("scores/contrasts.parquet", parquet_bytes(table))
 
 
 __all__ = ["TABLES", "is_scored", "score"]

@@ -7,8 +7,8 @@ step holds the label maps of all trials, and how the work is cut does not change
 
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from itertools import combinations, groupby
 from typing import Any
@@ -16,17 +16,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dbray.claims import Key
+from dbray.jobs.columns import interval_columns
+from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.pairs import Block, PairSums, PairTask, blocks_of, group_pairs, sum_pairs
 from dbray.scores.agreement import cohens_kappa, mean_jaccard
-from dbray.scores.intervals import (
-    Float64,
-    ReplicateSums,
-    pair_weights,
-    percentile_interval,
-)
+from dbray.scores.jackknife import SHARE, Float64, Parts, across_pairs, estimate, over_pairs
 from dbray.store import Study
-from dbray.store.schemas import AGREEMENT, AGREEMENT_BY_GROUP
 from dbray.store.scope import Scope
+from dbray.store.score_schemas import AGREEMENT, AGREEMENT_BY_GROUP
 
 PAIR_POINTS_A_TASK = 2e10  # pairs x planes x points: a second or so; less is not worth a task
 
@@ -48,7 +46,7 @@ class AgreementJob:
         """Sums over one part."""
         return _to_table(sum_pairs(self.study, item))
 
-    def write(self, results: Iterator[pa.Table]) -> None:
+    def write(self, results: Iterator[pa.Table], contrasts: Contrasts) -> None:
         """Add the parts up."""
         new_table, stamped = self.study.new_table, self.scope.stamped
         with (
@@ -56,7 +54,8 @@ class AgreementJob:
             new_table("scores/agreement_by_group.parquet", stamped(AGREEMENT_BY_GROUP)) as by_group,
         ):
             for task, sums in _added_up(self.items, results):
-                pairs, groups = _finish(task, sums, self.scope.kind_of(task.planes))
+                kind = self.scope.kind_of(task.planes)
+                pairs, groups = _finish(task, sums, kind, contrasts)
                 by_pair.write_table(pairs.cast(by_pair.schema))
                 by_group.write_table(pa.Table.from_pylist(groups, schema=by_group.schema))
 
@@ -87,7 +86,9 @@ def _added_up(
         yield parts[0][0], reduce(operator.add, (sums for _, sums in parts))
 
 
-def _finish(task: PairTask, sums: PairSums, kind: str) -> tuple[pa.Table, list[dict[str, Any]]]:
+def _finish(
+    task: PairTask, sums: PairSums, kind: str, contrasts: Contrasts
+) -> tuple[pa.Table, list[dict[str, Any]]]:
     """Rows of both tables for the pairs of two blocks."""
     shape = sums.agreements.shape
     rows, columns = np.triu_indices(shape[0], 1) if task.b is None else np.indices(shape)
@@ -116,37 +117,54 @@ def _finish(task: PairTask, sums: PairSums, kind: str) -> tuple[pa.Table, list[d
         },
         schema=AGREEMENT,
     )
-    drawn = task.drawn_trials()
-    groups = [
-        _group_row(task, sums, place, drawn, points, kappa, jaccard) | {"kind": kind}
-        for place in group_pairs(task)
-    ]
+    groups = []
+    for names, rows_of, columns_of, place in group_pairs(task):
+        parts = _parts(task, sums, names, rows_of, columns_of, place)
+        contrasts.take(Key("agreement", kind, *names), parts)
+        row = _group_row(task, parts, names, (rows_of, columns_of), kappa, jaccard)
+        groups.append(row | {"kind": kind})
     return pairs, groups
+
+
+def _parts(
+    task: PairTask,
+    sums: PairSums,
+    names: tuple[str, str],
+    rows: slice,
+    columns: slice,
+    place: tuple[int, int],
+) -> Parts:
+    """The agreement of two groups, taken apart."""
+    pairs = _pairs(names, rows, columns)
+    by_plane = sums.by_plane[:, place[0], place[1]] / (pairs * task.points)
+    points = len(task.kind_planes) * task.points
+    agreements = sums.agreements[rows, columns]
+    if names[0] == names[1]:
+        return over_pairs(by_plane, agreements, points, names[0])
+    return across_pairs(by_plane, agreements, points, names)
+
+
+def _pairs(names: tuple[str, str], rows: slice, columns: slice) -> int:
+    size_a: int = rows.stop - rows.start
+    size_b: int = columns.stop - columns.start
+    return size_a * (size_a - 1) // 2 if names[0] == names[1] else size_a * size_b
 
 
 def _group_row(
     task: PairTask,
-    sums: PairSums,
-    place: tuple[tuple[str, str], slice, slice],
-    drawn: Mapping[str, Float64],
-    points: int,
-    kappa: np.ndarray[Any, np.dtype[np.float64]],
-    jaccard: np.ndarray[Any, np.dtype[np.float64]],
+    parts: Parts,
+    names: tuple[str, str],
+    places: Sequence[slice],
+    kappa: Float64,
+    jaccard: Float64,
 ) -> dict[str, Any]:
-    names, rows, columns = place
-    within = names[0] == names[1]
-    size_a, size_b = rows.stop - rows.start, columns.stop - columns.start
-    pairs = size_a * (size_a - 1) // 2 if within else size_a * size_b
-    weights = pair_weights(drawn[names[0]], drawn[names[1]])
-    replicates = ReplicateSums(sums.replicates[names], weights)
-    low, high = percentile_interval(replicates, points)
-    # Pairs that do not count hold zero in all three matrices.
+    rows, columns = places
+    pairs = _pairs(names, rows, columns)
+    # Pairs that do not count hold zero in both matrices.
     return {
         "group_a": names[0],
         "group_b": names[1],
-        "agreement": int(sums.agreements[rows, columns].sum()) / (pairs * points),
-        "low": low,
-        "high": high,
+        **interval_columns("agreement", estimate(parts, bounds=SHARE), alone=True),
         "kappa": float(kappa[rows, columns].sum()) / pairs,
         "jaccard": float(jaccard[rows, columns].sum()) / pairs,
         "pairs": pairs,
@@ -154,32 +172,19 @@ def _group_row(
     }
 
 
+SUMS = [field.name for field in fields(PairSums)]
+
+
 def _to_table(sums: PairSums) -> pa.Table:
     """Sums as one row of a table: arrays in C order, their shapes beside them."""
-    names = [list(pair) for pair in sums.replicates]
-    arrays = {
-        "agreements": sums.agreements,
-        "overlaps": sums.overlaps,
-        "histogram_a": sums.histogram_a,
-        "histogram_b": sums.histogram_b,
-        "replicates": np.array(list(sums.replicates.values())),
-    }
+    arrays = {name: getattr(sums, name) for name in SUMS}
     columns = {name: [array.tobytes()] for name, array in arrays.items()}
     shapes = {f"{name}_shape": [list(array.shape)] for name, array in arrays.items()}
-    return pa.table({**columns, **shapes, "names": [names]})
+    return pa.table({**columns, **shapes})
 
 
 def _from_table(table: pa.Table) -> PairSums:
     row = table.to_pylist()[0]
-
-    def array(name: str, dtype: type[np.generic] = np.int64) -> np.ndarray[Any, Any]:
-        return np.frombuffer(row[name], dtype).reshape(row[f"{name}_shape"])
-
-    names = [(a, b) for a, b in row["names"]]
     return PairSums(
-        array("agreements"),
-        array("overlaps"),
-        array("histogram_a"),
-        array("histogram_b"),
-        dict(zip(names, array("replicates", np.float64), strict=True)),
+        *(np.frombuffer(row[name], np.int64).reshape(row[f"{name}_shape"]) for name in SUMS)
     )

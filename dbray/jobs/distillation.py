@@ -1,36 +1,24 @@
-"""Score job: how close distilled students are to their teachers, to ``distillation.parquet``.
-
-A student is compared with its own teacher, and with it the same student (architecture, recipe,
-seeds) trained on labels: three trials that belong together.
-"""
+"""Score job: how close distilled students are to their teachers, to ``distillation.parquet``."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dbray.config import TrialConfig
-from dbray.scores.intervals import LEVEL, plane_weights, trial_weights
-from dbray.store import CommittedTrial, Study, read_label_maps
-from dbray.store.schemas import DISTILLATION, parquet_bytes
+from dbray.claims.contrasts import SCORED_KIND
+from dbray.claims.distillation import Taught, Triple, seed_units, triples
+from dbray.jobs.columns import interval_columns
+from dbray.jobs.contrasts import Contrasts
+from dbray.scores.jackknife import DIFFERENCE, SHARE, Float64, Parts, combined, estimate
+from dbray.store import Study, read_label_maps
+from dbray.store.schemas import parquet_bytes
 from dbray.store.scope import Scope
+from dbray.store.score_schemas import DISTILLATION
 
-KIND = "test"  # of the planes
-Float64 = NDArray[np.float64]
-Key = tuple[str, str, str, float]  # teacher's and student's name, loss, temperature
-
-
-@dataclass(frozen=True)
-class Triple:
-    """Trials that belong together."""
-
-    teacher: CommittedTrial
-    distilled: CommittedTrial
-    from_labels: CommittedTrial
+SEEDS = "seeds"  # name of what is left out in turn
 
 
 @dataclass(frozen=True)
@@ -41,50 +29,42 @@ class DistillationJob:
     scope: Scope
 
     @cached_property
-    def items(self) -> list[tuple[Key, list[Triple]]]:
+    def items(self) -> list[tuple[Taught, list[Triple]]]:
         """All seeds of each teacher, student and loss."""
-        if KIND not in self.scope.planes:
+        if SCORED_KIND not in self.scope.planes:
             return []
-        trials = {trial.trial_id: trial for _, trial in self.scope.grouped_trials}
-        found: dict[Key, list[Triple]] = {}
-        for trial in trials.values():
-            config = trial.config
-            if not isinstance(config, TrialConfig) or not config.distillation:
-                continue
-            twin = replace(config, distillation=None)
-            teacher = trials.get(config.distillation.teacher)
-            from_labels = trials.get(twin.trial_id)
-            if teacher and from_labels:
-                taught = config.distillation
-                key = (taught.teacher_architecture, twin.name, taught.loss, taught.temperature)
-                found.setdefault(key, []).append(Triple(teacher, trial, from_labels))
-        return sorted(found.items(), key=lambda item: item[0])
+        return list(triples(trial for _, trial in self.scope.grouped_trials).items())
 
-    def work(self, item: tuple[Key, list[Triple]]) -> pa.Table:
-        """One row."""
-        names, triples = item
-        triples = sorted(triples, key=lambda t: t.distilled.trial_id)
-        ids = self.scope.plane_ids("test")
-        agreements = np.array([self._agreements(triple, ids) for triple in triples])  # (S, 2, P)
-        row = dict(zip(("teacher", "student", "loss", "temperature"), names, strict=True)) | {
-            "students": len(triples),
-            "planes": len(ids),
-        }
-        planes = plane_weights(np.array(ids, np.int32))  # (B, P)
-        seeds = trial_weights([t.distilled.trial_id for t in triples])  # (B, S)
-        weights = planes.sum(axis=1) * seeds.sum(axis=1)
-        replicates = np.einsum("scp,bp,bs->bc", agreements, planes, seeds, optimize=True)
-        replicates /= weights[:, None]
-        distilled, labels = agreements.mean(axis=(0, 2))
-        row |= _with_interval("distilled", distilled, replicates[:, 0])
-        row |= _with_interval("from_labels", labels, replicates[:, 1])
-        row |= _with_interval("difference", distilled - labels, replicates[:, 0] - replicates[:, 1])
-        return pa.Table.from_pylist([row], schema=DISTILLATION)
+    def work(self, item: tuple[Taught, list[Triple]]) -> pa.Table:
+        """Share of points of each plane on which both students agree with the teacher."""
+        ids = self.scope.plane_ids(SCORED_KIND)
+        shares = np.array([self._agreements(triple, ids) for triple in item[1]])  # (S, 2, P)
+        names = ("distilled", "from_labels")
+        return pa.table({name: list(shares[:, place]) for place, name in enumerate(names)})
 
-    def write(self, results: Iterator[pa.Table]) -> None:
-        """Put the rows together."""
-        table = pa.concat_tables([DISTILLATION.empty_table(), *results])
-        table = table.cast(self.scope.stamped(DISTILLATION))
+    def write(self, results: Iterator[pa.Table], contrasts: Contrasts) -> None:
+        """Put the pairs of teacher and student together."""
+        units = seed_units(some for _, some in self.items)
+        rows = []
+        for (taught, some), table in zip(self.items, results, strict=True):
+            touched = np.array([[bool(t.ids & unit) for t in some] for unit in units])  # (U, S)
+            parts = {
+                name: _by_unit(np.array(table[name].to_pylist()), touched)
+                for name in ("distilled", "from_labels")
+            }
+            difference = combined([(1.0, parts["distilled"]), (-1.0, parts["from_labels"])])
+            contrasts.take(taught.key, difference)
+            rows.append(
+                {
+                    **taught._asdict(),
+                    **interval_columns("distilled", estimate(parts["distilled"], bounds=SHARE)),
+                    **interval_columns("from_labels", estimate(parts["from_labels"], bounds=SHARE)),
+                    **interval_columns("difference", estimate(difference, bounds=DIFFERENCE)),
+                    "students": len(some),
+                    "planes": self.scope.planes[SCORED_KIND],
+                }
+            )
+        table = pa.Table.from_pylist(rows, schema=self.scope.stamped(DISTILLATION))
         self.study.write_bytes("scores/distillation.parquet", parquet_bytes(table))
 
     def _agreements(self, triple: Triple, ids: range) -> Float64:
@@ -94,7 +74,13 @@ class DistillationJob:
         return np.array([(student == teacher).mean(axis=(1, 2)) for student in students])
 
 
-def _with_interval(name: str, value: float, replicates: Float64) -> dict[str, Any]:
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail])
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _by_unit(shares: Float64, touched: NDArray[np.bool_]) -> Parts:
+    """Mean of shares (S, P), and without the rows that each unit touches (U, S)."""
+    without = np.full(len(touched), np.nan)
+    whole = False
+    for unit, rows in enumerate(touched):
+        if rows.any():
+            whole |= bool(rows.all())
+            without[unit] = np.nan if rows.all() else shares[~rows].mean()
+    known = np.empty(0) if whole else without
+    return Parts(float(shares.mean()), shares.mean(axis=0), {SEEDS: known})

@@ -13,12 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dbray.claims import Key
+from dbray.jobs.columns import interval_columns
+from dbray.jobs.contrasts import Contrasts
 from dbray.planes import PlaneKind
 from dbray.scores.fragmentation import count_classes, count_regions
-from dbray.scores.intervals import crossed_interval
+from dbray.scores.jackknife import COUNT, crossed, estimate
 from dbray.store import CommittedTrial, Study, read_label_maps
-from dbray.store.schemas import FRAGMENTATION, FRAGMENTATION_BY_GROUP, parquet_bytes
+from dbray.store.schemas import parquet_bytes
 from dbray.store.scope import Scope
+from dbray.store.score_schemas import FRAGMENTATION, FRAGMENTATION_BY_GROUP
 
 TRIALS_A_TASK = 16  # at least
 MOST_TASKS = 256  # each costs some 30 ms, whatever it does
@@ -49,7 +53,7 @@ class FragmentationJob:
         ]
         return pa.concat_tables(parts)
 
-    def write(self, results: Iterator[pa.Table]) -> None:
+    def write(self, results: Iterator[pa.Table], contrasts: Contrasts) -> None:
         """Put the batches together; one group's counts are held at a time."""
         by_group: list[dict[str, Any]] = []
         groups = self.scope.groups()
@@ -59,7 +63,8 @@ class FragmentationJob:
             for group, of_group in groupby(parts, key=operator.itemgetter(0)):
                 counts = pa.concat_tables([table for _, table in of_group])
                 by_group += [
-                    self._mean(group, groups[group], kind, counts) for kind in self.scope.planes
+                    self._mean(group, len(groups[group]), kind, counts, contrasts)
+                    for kind in self.scope.planes
                 ]
         means = pa.Table.from_pylist(by_group, schema=self.scope.stamped(FRAGMENTATION_BY_GROUP))
         self.study.write_bytes("scores/fragmentation_by_group.parquet", parquet_bytes(means))
@@ -75,22 +80,15 @@ class FragmentationJob:
                 yield group, table.slice(number * rows, rows)
 
     def _mean(
-        self, group: str, trials: list[CommittedTrial], kind: PlaneKind, counts: pa.Table
+        self, group: str, trials: int, kind: PlaneKind, counts: pa.Table, contrasts: Contrasts
     ) -> dict[str, Any]:
         """One group's mean number of regions on one kind of planes."""
-        planes = self.scope.plane_ids(kind)
+        planes = self.scope.planes[kind]
         components = counts.filter(pc.equal(counts["kind"], kind))["components"].to_numpy()
-        values = components.astype(np.float64).reshape(len(trials), len(planes))
-        mean, low, high = crossed_interval(values, [t.trial_id for t in trials], planes)
-        return {
-            "group": group,
-            "kind": kind,
-            "components": mean,
-            "components_low": low,
-            "components_high": high,
-            "trials": len(trials),
-            "planes": len(planes),
-        }
+        parts = crossed(components.astype(np.float64).reshape(trials, planes), group)
+        contrasts.take(Key("fragmentation", kind, group, group), parts)
+        found = interval_columns("components", estimate(parts, bounds=COUNT))
+        return {"group": group, "kind": kind, **found, "trials": trials, "planes": planes}
 
 
 def _count_trial(study: Study, trial: CommittedTrial, kind: PlaneKind, ids: range) -> pa.Table:

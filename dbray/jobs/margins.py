@@ -12,10 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dbray.scores.intervals import crossed_interval
+from dbray.jobs.columns import interval_columns
+from dbray.jobs.contrasts import Contrasts
+from dbray.scores.jackknife import COUNT, crossed, estimate
 from dbray.store import CommittedTrial, Study
-from dbray.store.schemas import LINE_MEANS, LINES_BY_GROUP, parquet_bytes
+from dbray.store.schemas import parquet_bytes
 from dbray.store.scope import Scope
+from dbray.store.score_schemas import LINE_MEANS, LINES_BY_GROUP
 
 TRIALS_A_TASK = 16
 
@@ -45,7 +48,7 @@ class LinesJob:
         frames = [_image_means(self.study, trial) for trial in item[1]]
         return pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
 
-    def write(self, results: Iterator[pa.Table]) -> None:
+    def write(self, results: Iterator[pa.Table], _: Contrasts) -> None:
         """Put the batches together; one group's images are held at a time."""
         by_trial: list[dict[str, Any]] = []
         by_group: list[dict[str, Any]] = []
@@ -72,8 +75,7 @@ class LinesJob:
         for name in ("margin", "skips"):
             table = kept.pivot_table(index="trial_id", columns="image_id", values=name)
             values = table.loc[trials, images].to_numpy(np.float64)  # (S, I)
-            mean, low, high = crossed_interval(values, trials, images)
-            row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+            row |= interval_columns(name, estimate(crossed(values, group), bounds=COUNT))
         counts = {"trials": len(trials), "images": len(images), "lines": int(kept.lines.sum())}
         return row | counts | {"censored": float(kept.censored.mean())}
 

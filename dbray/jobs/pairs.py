@@ -1,7 +1,9 @@
 """One part of the pairwise scores: two blocks of trials on a range of planes, in bounded memory."""
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
 from typing import Any
 
@@ -9,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dbray.scores.agreement import count_agreements
-from dbray.scores.intervals import Float64, plane_weights, replicate_sums, trial_weights
 from dbray.store import CommittedTrial, Study, read_label_maps
 
 TRIALS_PER_BLOCK = 200  # at most; a block grows past it only for a group that is larger by itself
@@ -42,7 +43,7 @@ class PairTask:
 
     a: Block
     b: Block | None
-    kind_planes: range  # ids of all planes of the kind: what the bootstrap draws from
+    kind_planes: range  # ids of all planes of the kind
     planes: range  # ids of this part's planes
     classes: int
     points: int  # N of a plane
@@ -53,19 +54,10 @@ class PairTask:
         """The block of the pairs' second trials."""
         return self.a if self.b is None else self.b
 
-    def drawn_trials(self) -> dict[str, Float64]:
-        """How often the bootstrap draws each of a group's trials, shape (B, S), by group."""
-        blocks = [self.a] if self.b is None else [self.a, self.b]
-        return {
-            group: trial_weights(block.ids[members])
-            for block in blocks
-            for group, members in block.group_slices().items()
-        }
-
 
 @dataclass(frozen=True)
 class PairSums:
-    """Sums of one part; parts of the same two blocks add up.
+    """Sums of one part; parts of the same two blocks add up, in the order of their planes.
 
     Attributes
     ----------
@@ -73,15 +65,15 @@ class PairSums:
         int64, shapes (M_a, M_b) and (M_a, M_b, C).
     histogram_a, histogram_b
         int64, shapes (M_a, C), (M_b, C).
-    replicates
-        For every pair of groups with at least one pair of trials: float64, shape (B,).
+    by_plane
+        int64, shape (P', G_a, G_b): agreements of all pairs of two groups on each of the planes.
     """
 
     agreements: NDArray[np.int64]
     overlaps: NDArray[np.int64]
     histogram_a: NDArray[np.int64]
     histogram_b: NDArray[np.int64]
-    replicates: dict[tuple[str, str], Float64]
+    by_plane: NDArray[np.int64]
 
     def __add__(self, other: "PairSums") -> "PairSums":
         return PairSums(
@@ -89,7 +81,7 @@ class PairSums:
             self.overlaps + other.overlaps,
             self.histogram_a + other.histogram_a,
             self.histogram_b + other.histogram_b,
-            {pair: sums + other.replicates[pair] for pair, sums in self.replicates.items()},
+            np.concatenate([self.by_plane, other.by_plane]),
         )
 
 
@@ -110,46 +102,43 @@ def blocks_of(trials: Sequence[tuple[str, CommittedTrial]], classes: int) -> lis
     return [Block(tuple(t for _, t in b), tuple(g for g, _ in b)) for b in blocks]
 
 
-def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice]]:
-    """Pairs of groups that the task's two blocks hold, with their trials' places."""
-    for group_a, rows in task.a.group_slices().items():
-        for group_b, columns in task.right.group_slices().items():
+def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice, tuple[int, int]]]:
+    """Pairs of groups that the task's two blocks hold: names, places of their trials, and own."""
+    for i, (group_a, rows) in enumerate(task.a.group_slices().items()):
+        for j, (group_b, columns) in enumerate(task.right.group_slices().items()):
             if group_a == group_b:
                 counts = rows.stop - rows.start > 1
             else:
                 counts = not task.within_groups and (task.b is not None or group_a < group_b)
             if counts:
-                yield (group_a, group_b), rows, columns
+                yield (group_a, group_b), rows, columns, (i, j)
 
 
 def sum_pairs(study: Study, task: PairTask) -> PairSums:
     """Work one part out, a chunk of planes at a time."""
-    within = task.b is None
-    weights = plane_weights(np.array(task.kind_planes, np.int32))
-    drawn = task.drawn_trials()
-    total: PairSums | None = None
+    starts = [
+        [members.start for members in block.group_slices().values()]
+        for block in (task.a, task.right)
+    ]
+    parts = []
     for chunk in _chunks(task):
         labels_a = _read(study, task.a, chunk)
-        labels_b = None if within else _read(study, task.right, chunk)
+        labels_b = None if task.b is None else _read(study, task.b, chunk)
         counts = count_agreements(labels_a, labels_b, task.classes)
-        first = chunk.start - task.kind_planes.start
-        here = weights[:, first : first + len(chunk)]
-        part = PairSums(
-            counts.agreements.sum(axis=0, dtype=np.int64),
-            counts.overlaps,
-            counts.histogram_a,
-            counts.histogram_b,
-            {
-                (a, b): replicate_sums(
-                    counts.agreements[:, rows, columns], here, drawn[a], drawn[b]
-                ).weighted
-                for (a, b), rows, columns in group_pairs(task)
-            },
+        # Group after group stands in a block; a pair that does not count holds zero.
+        by_row = np.add.reduceat(counts.agreements, starts[0], axis=1, dtype=np.int64)
+        parts.append(
+            PairSums(
+                counts.agreements.sum(axis=0, dtype=np.int64),
+                counts.overlaps,
+                counts.histogram_a,
+                counts.histogram_b,
+                np.add.reduceat(by_row, starts[1], axis=2),
+            )
         )
-        total = part if total is None else total + part
-    if total is None:
+    if not parts:
         raise ValueError("a part of the pairwise scores needs at least one plane")
-    return total
+    return reduce(operator.add, parts)
 
 
 def _chunks(task: PairTask) -> Iterator[range]:

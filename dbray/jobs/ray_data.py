@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import ray
 
+from dbray.jobs.contrasts import Contrasts
+
 for _name in ("ray.data", "ray.data._internal"):  # it announces every job with several lines
     logging.getLogger(_name).setLevel(logging.ERROR)
 
@@ -23,8 +25,11 @@ class Job(Protocol):
     def work(self, item: Any) -> pa.Table:  # noqa: ANN401 - a job knows its own items
         """What one item gives; runs anywhere, in bounded memory."""
 
-    def write(self, results: Iterator[pa.Table]) -> None:
-        """Write the score tables from the items' results, which come in the items' order."""
+    def write(self, results: Iterator[pa.Table], contrasts: Contrasts) -> None:
+        """Write the score tables from the items' results, which come in the items' order.
+
+        Scores that contrasts may be made of go to ``contrasts``, too.
+        """
 
 
 @dataclass(frozen=True)

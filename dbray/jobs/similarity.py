@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dbray.jobs.contrasts import Contrasts
 from dbray.scores.similarity import (
     disagreement,
     error_overlap,
@@ -16,8 +17,9 @@ from dbray.scores.similarity import (
     js_divergence,
 )
 from dbray.store import CommittedTrial, Study
-from dbray.store.schemas import SIMILARITY, probabilities_from_table
+from dbray.store.schemas import probabilities_from_table
 from dbray.store.scope import Scope
+from dbray.store.score_schemas import SIMILARITY
 
 TRIALS_PER_BLOCK = 128  # at most: a second or so of work for two blocks
 WORKING_BYTES = 256 * 2**20  # of two blocks' answers, which are held at a time
@@ -97,7 +99,7 @@ class SimilarityJob:
             schema=SIMILARITY,
         )
 
-    def write(self, results: Iterator[pa.Table]) -> None:
+    def write(self, results: Iterator[pa.Table], _: Contrasts) -> None:
         """Put the blocks together."""
         schema = self.scope.stamped(SIMILARITY)
         with self.study.new_table("scores/similarity.parquet", schema) as writer:

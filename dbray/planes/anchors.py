@@ -20,7 +20,11 @@ from dbray.planes.geometry import Frame, plane_frame
 from dbray.planes.kinds import NOISY, PLANE_KINDS, PlaneKind, plane_ids_of, plane_kind
 
 MAX_DRAWS = 1000  # of one plane's anchors, before its data set is called unusable
-NOISE = 0.1  # standard deviation of gaussian anchors' noise, where a pixel runs from 0 to 1
+# Gaussian anchors' noise as published: standard deviations of the second and the third anchor's, in
+# units of normalised inputs, and how many of them are the most.
+NOISE = (0.5, 0.25)
+CUT = 2.0
+FIRST_NOISE = 0.1  # standard deviation in the first studies, where a pixel runs from 0 to 1
 NO_IMAGE = -1  # image id and class of an anchor that is no image of the data set
 
 Images = NDArray[np.uint8]
@@ -61,12 +65,15 @@ class PlaneSource:
         Anchors of the planes of kind ``adversarial``, in their order.
     noise
         Says which training images are mislabelled, for the kinds of planes that ask.
+    published
+        Whether noisy anchors are the paper's; not in studies that were begun before they were.
     """
 
     seed: int = 0
     chosen: tuple[tuple[int, int, int], ...] = ()
     adversarial: tuple[Anchors, ...] = field(default=(), repr=False)
     noise: NoiseConfig | None = None
+    published: bool = True
 
 
 def plane_anchors(dataset: Dataset, plane_id: int, source: PlaneSource) -> Anchors:
@@ -98,7 +105,7 @@ def plane_anchors(dataset: Dataset, plane_id: int, source: PlaneSource) -> Ancho
     _check_enough(dataset, kind, pool)
     rng = np.random.default_rng([source.seed, plane_id])
     for _ in range(MAX_DRAWS):
-        anchors = _draw(dataset, kind, pool, rng)
+        anchors = _draw(dataset, kind, pool, rng, published=source.published)
         if anchors and _span_a_plane(dataset, anchors):
             return anchors
     raise UserError(
@@ -182,7 +189,12 @@ def _check_enough(dataset: Dataset, kind: PlaneKind, pool: NDArray[np.int64]) ->
 
 
 def _draw(
-    dataset: Dataset, kind: PlaneKind, pool: NDArray[np.int64], rng: np.random.Generator
+    dataset: Dataset,
+    kind: PlaneKind,
+    pool: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    published: bool,
 ) -> Anchors | None:
     """One draw of anchors; None if these images will not do."""
     if kind == "uniform":
@@ -199,7 +211,8 @@ def _draw(
         return None
     if kind in ("gaussian", "rotated"):
         ids = ids[[0, 0, 0]]
-        made = _local_copies(images[ids[0]], kind, rng)
+        image = images[ids[0]]
+        made = _turned(image) if kind == "rotated" else _noisy(image, dataset, rng, published)
         return _anchors(ids, labels[ids], made)
     if kind in ("shuffled", "mixed"):
         first = 1 if kind == "mixed" else 0
@@ -221,11 +234,19 @@ def _shuffle(image: Images, rng: np.random.Generator) -> Images:
     return flat[:, rng.permutation(flat.shape[1])].reshape(image.shape)
 
 
-def _local_copies(image: Images, kind: PlaneKind, rng: np.random.Generator) -> Images:
-    """An image (C, H, W) and two changed copies of it."""
-    if kind == "rotated":
-        return np.stack([np.rot90(image, turns, axes=(1, 2)) for turns in range(3)])
-    noise = rng.normal(0, 255 * NOISE, (2, *image.shape))
+def _turned(image: Images) -> Images:
+    """An image (C, H, W), and it turned once and twice."""
+    return np.stack([np.rot90(image, turns, axes=(1, 2)) for turns in range(3)])
+
+
+def _noisy(image: Images, dataset: Dataset, rng: np.random.Generator, published: bool) -> Images:
+    """An image (C, H, W) and two noisy copies of it, which are images again: rounded, 0 to 255."""
+    noise = rng.normal(0, 1, (2, *image.shape))
+    if published:
+        per_input = 255 * np.reshape(dataset.std, (-1, 1, 1))  # a step of normalised inputs
+        noise = np.clip(noise, -CUT, CUT) * np.reshape(NOISE, (2, 1, 1, 1)) * per_input
+    else:
+        noise *= 255 * FIRST_NOISE
     noisy = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
     return np.stack([image, *noisy])
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from dbray.report.page.names import display_name
+from dbray.claims.names import display_name
 from dbray.report.page.page import Figure, Section, Table, render_page
 from dbray.report.page.theme import LINE_COLOURS
+from dbray.report.tables.intervals import with_interval
 from dbray.report.tables.two_studies import (
     GroupPair,
     Side,
@@ -185,12 +186,11 @@ def _changes(one: Side, two: Side) -> Section:
 def _text(found: Estimate | None) -> str:
     if found is None:
         return ""
-    note = " (planes only)" if found.planes_only else ""
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]{note}"
+    return with_interval(found.value, found.low, found.high, planes_only=found.planes_only)
 
 
 def _signed(found: Estimate | None) -> str:
     if found is None:
         return ""
-    note = " (planes only)" if found.planes_only else ""
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]{note}"
+    ends = (found.value, found.low, found.high)
+    return with_interval(*ends, planes_only=found.planes_only, signed=True)

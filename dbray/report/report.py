@@ -1,9 +1,5 @@
 """The report of a study: its tables in, one self-contained page out."""
 
-from collections.abc import Sequence
-
-from dbray.report.claims.architectures import Verdict, check_claims
-from dbray.report.claims.double_descent import check_double_descent
 from dbray.report.figures.charts import (
     MEASURES,
     accuracy_by_group,
@@ -14,11 +10,8 @@ from dbray.report.figures.charts import (
 )
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.page.page import Figure, Section, Table, render_page
-from dbray.report.sections.distillation import (
-    check_distillation,
-    distillation_in_words,
-    distillation_section,
-)
+from dbray.report.sections.claims import claims_section, named_section
+from dbray.report.sections.distillation import distillation_in_words, distillation_section
 from dbray.report.sections.double_descent import (
     crowding_section,
     curves_section,
@@ -28,11 +21,18 @@ from dbray.report.sections.double_descent import (
     training_section,
 )
 from dbray.report.sections.off_manifold import off_manifold_section
-from dbray.report.sections.optimizers import check_optimizers, optimizer_section
+from dbray.report.sections.optimizers import optimizer_section
 from dbray.report.sections.provenance import provenance_section
 from dbray.report.sections.similarity import similarity_section
+from dbray.report.tables.intervals import PLANES_ONLY_MEANS, with_interval
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced
-from dbray.report.tables.tables import SEEDS_SHOWN, StudyTables, group_order, load_tables
+from dbray.report.tables.tables import (
+    SEEDS_SHOWN,
+    StudyTables,
+    group_order,
+    load_tables,
+    records,
+)
 from dbray.report.tables.width_curves import is_width_study, width_curves
 from dbray.store import Study
 
@@ -53,11 +53,12 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         return _double_descent_page(study, tables, confidence=confidence)
     shown = tables.of_shown_groups()
     sections = [
+        named_section(tables),
         _regions(shown, confidence=confidence),
         _agreement(shown),
         optimizer_section(shown),
         distillation_section(tables),
-        _claims(tables),
+        claims_section(tables),
         _accuracy(shown),
         similarity_section(shown),
         off_manifold_section(shown, confidence=confidence),
@@ -73,9 +74,10 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
 def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool) -> bytes:
     curves = width_curves(tables)
     sections = [
+        named_section(tables),
         curves_section(curves),
         regions_section(tables, curves, confidence=confidence),
-        _verdicts(check_double_descent(curves)),
+        claims_section(tables),
         crowding_section(curves),
         training_section(tables, curves),
         numbers_section(tables, curves),
@@ -184,10 +186,12 @@ def _agreement(tables: StudyTables) -> Section:
     if not len(tables.groups):
         return Section("Agreement", ["There are no two models to compare."])
     prose = [
-        "Agreement is the share of points that two models give the same class. Its 95 % "
-        "interval comes from a bootstrap that draws slices and seeds anew, together. Few "
-        "seeds make wide intervals: three seeds are three pairs."
+        "Agreement is the share of points that two models give the same class. Its 95 % interval "
+        "holds for other slices and other seeds of the same kind. Few seeds make wide intervals: "
+        "three seeds are three pairs."
     ]
+    if tables.groups.planes_only.any():
+        prose.append(PLANES_ONLY_MEANS)
     figures = [Figure("agreement-within", within_agreement(tables))]
     if tables.info["planes"].get("pairs") == "groups":
         prose.append("Models of one group were compared (--pairs groups), none of different ones.")
@@ -198,49 +202,18 @@ def _agreement(tables: StudyTables) -> Section:
 
 def _measures(tables: StudyTables) -> Table:
     """Agreement between seeds by all three measures."""
-    inside = tables.inside
     rows = [
         [
-            str(row.name_a),
-            f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]",
-            f"{row.kappa:.3f}",
-            f"{row.jaccard:.3f}",
-            str(row.pairs),
+            row["name_a"],
+            with_interval(
+                row["agreement"], row["low"], row["high"], planes_only=row["planes_only"]
+            ),
+            *(f"{row[name]:.3f}" for name in ("kappa", "jaccard")),
+            str(row["pairs"]),
         ]
-        for row in inside.sort_values("agreement", ascending=False).itertuples()
+        for row in records(tables.inside.sort_values("agreement", ascending=False))
     ]
     return Table(["group", *MEASURES.values(), "pairs of models"], rows)
-
-
-def _claims(tables: StudyTables) -> Section | None:
-    checks: list[Verdict] = []
-    if tables.info["group_by"] == ["architecture"]:
-        checks += check_claims(tables.groups)
-    if tables.info["group_by"] == ["architecture", "training.optimizer"]:
-        checks.append(check_optimizers(tables))
-    if "distillation" in tables.info["group_by"]:
-        checks.append(check_distillation(tables))
-    return _verdicts(checks)
-
-
-def _verdicts(checks: Sequence[Verdict]) -> Section | None:
-    if not checks:
-        return None
-    verdicts = [
-        {
-            "claim": verdict.claim,
-            "outcome": verdict.outcome,
-            "statement": verdict.statement,
-            "reason": f"{verdict.reason} {verdict.missing}".strip(),
-        }
-        for verdict in checks
-    ]
-    prose = [
-        "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks, held against "
-        "this study. A claim holds if all its comparisons have intervals apart in its favour, "
-        "does not hold if some are apart the other way, and cannot be told otherwise."
-    ]
-    return Section("Does it show what the paper found?", prose, verdicts=verdicts)
 
 
 def _accuracy(tables: StudyTables) -> Section:

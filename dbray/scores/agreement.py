@@ -2,7 +2,7 @@
 
 Each class of each label map becomes a row of bits; the points on which two models both predict
 that class are the set bits of the two rows' conjunction. One pass over the pairs therefore
-gives the agreement on every plane (for the bootstrap) and the per-class overlaps (for the
+gives the agreement on every plane (for the intervals) and the per-class overlaps (for the
 Jaccard index), in integers.
 """
 

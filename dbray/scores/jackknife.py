@@ -5,29 +5,58 @@ jackknife's over the trials of every group. The sum is a little too large, as th
 pair on one plane is in both. Student's t with Satterthwaite's degrees of freedom makes the
 interval, so that three trials give a wide one.
 
+Scores, and so their ``Parts``, add up: the difference of two scores on the same planes has the
+differences of their values, plane by plane and trial by trial.
+
 References
 ----------
 Efron and Stein, *The jackknife estimate of variance*, 1981; Satterthwaite, 1946; Holm, 1979.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
+SHARE = (0.0, 1.0)  # range of an agreement or an accuracy
+DIFFERENCE = (-1.0, 1.0)  # of two of these
+COUNT = (0.0, np.inf)  # of a number of regions, a distance
+NO_BOUNDS = (-np.inf, np.inf)
+MOST_SEEDS = 100  # that are thought of when it is asked how many would decide something
 
 Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A score, or the difference of two, with its 95 % interval.
+class Parts:
+    """What a score and its interval are made of.
 
     Attributes
     ----------
+    by_plane
+        The score on each plane (or image) alone, shape (P,); empty where planes have no part in it.
+    without
+        By group of trials that the score uses: the score without each of its trials, shape (S,),
+        always in the same order. NaN for a trial that has no part in it. An empty array stands for
+        a group whose trials cannot be left out (a single pair, a single trial).
+    """
+
+    value: float
+    by_plane: Float64
+    without: Mapping[str, Float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score, or the difference of two, with its interval.
+
+    Attributes
+    ----------
+    low, high
+        Ends of the interval; NaN where nothing is known that could vary.
     p
         Of the two-sided t test that the true value is zero.
     planes_only
@@ -44,61 +73,191 @@ class Estimate:
     planes_only: bool = False
 
 
+@dataclass
+class Sum:
+    """Weighted sum of scores, taken in one at a time."""
+
+    value: float = 0.0
+    by_plane: Float64 = field(default_factory=lambda: np.empty(0))
+    _shifts: dict[str, Float64] = field(default_factory=dict)  # by which leaving out changes it
+    _present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    _lone: set[str] = field(default_factory=set)
+
+    def add(self, weight: float, parts: Parts) -> None:
+        """Take in ``weight`` times a score."""
+        self.value += weight * parts.value
+        if not len(self.by_plane):
+            self.by_plane = np.zeros(len(parts.by_plane))
+        self.by_plane += weight * parts.by_plane
+        for group, scores in parts.without.items():
+            if not len(scores):
+                self._lone.add(group)
+                continue
+            there = ~np.isnan(scores)
+            shift = weight * np.where(there, scores - parts.value, 0.0)
+            self._shifts[group] = self._shifts.get(group, np.zeros(len(scores))) + shift
+            self._present[group] = self._present.get(group, np.zeros(len(scores), bool)) | there
+
+    def parts(self) -> Parts:
+        """The sum, taken apart."""
+        without = {
+            group: np.where(self._present[group], self.value + shift, np.nan)
+            for group, shift in self._shifts.items()
+        }
+        return Parts(self.value, self.by_plane, without | {g: np.empty(0) for g in self._lone})
+
+
+def combined(terms: Iterable[tuple[float, Parts]]) -> Parts:
+    """Weighted sum of scores on the same planes; a trial that serves several is left out of all."""
+    total = Sum()
+    for weight, parts in terms:
+        total.add(weight, parts)
+    return total.parts()
+
+
+def crossed(values: Float64, group: str) -> Parts:
+    """Mean of a value of each of a group's S trials on each of U planes or images, shape (S, U)."""
+    return Parts(float(values.mean()), values.mean(axis=0), {group: _leave_one_out(values)})
+
+
+def over_trials(values: Float64, group: str) -> Parts:
+    """Mean of one value of each of a group's trials, such as an accuracy, shape (S,)."""
+    return Parts(float(values.mean()), np.empty(0), {group: _leave_one_out(values[:, None])})
+
+
+def _leave_one_out(values: Float64) -> Float64:
+    """The mean of (S, U) without each row; empty for a single row."""
+    count = len(values)
+    if count < 2:
+        return np.empty(0)
+    means = values.mean(axis=1)
+    return np.asarray((means.sum() - means) / (count - 1), np.float64)
+
+
+def over_pairs(by_plane: Float64, sums: NDArray[np.int64], points: int, group: str) -> Parts:
+    """Agreement within a group of two or more trials.
+
+    Parameters
+    ----------
+    by_plane
+        Agreement on each plane, shape (P,).
+    sums
+        Points on which each pair agrees, shape (S, S), filled above the diagonal only.
+    points
+        Points of a pair, over all planes.
+    """
+    count, total = len(sums), int(sums.sum())
+    pairs = count * (count - 1) // 2
+    left = (count - 1) * (count - 2) // 2  # pairs without one trial
+    without = np.empty(0)
+    if left:
+        without = (total - sums.sum(axis=0) - sums.sum(axis=1)) / (left * points)
+    return Parts(total / (pairs * points), by_plane, {group: without})
+
+
+def across_pairs(
+    by_plane: Float64, sums: NDArray[np.int64], points: int, groups: tuple[str, str]
+) -> Parts:
+    """Agreement between two groups; ``sums`` has shape (S_a, S_b), all pairs filled."""
+    total, without = int(sums.sum()), {}
+    for axis, group in enumerate(groups):
+        count, others = sums.shape[axis], sums.shape[1 - axis]
+        own = sums.sum(axis=1 - axis)
+        left = (count - 1) * others * points
+        without[group] = (total - own) / left if left else np.empty(0)
+    return Parts(total / (sums.size * points), by_plane, without)
+
+
 def estimate(
-    value: float,
-    by_plane: Float64,
-    left_out: Sequence[Float64],
+    parts: Parts,
     *,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
+    bounds: tuple[float, float] = NO_BOUNDS,
+    level: float = LEVEL,
+    step: float = 0.0,
 ) -> Estimate:
     """Interval of a score from its parts.
 
     Parameters
     ----------
-    by_plane
-        The score on each plane alone, shape (P,).
-    left_out
-        For every group of trials that the score uses: the score without each of its trials, shape
-        (S,). A group whose trials cannot be left out (a single pair) is an empty array.
     bounds
         Range of the score, to which the interval is cut.
-
-    Returns
-    -------
-    With fewer than two planes and no trial to leave out, the interval is ``bounds``.
+    step
+        Distance between two values that a trial's score can take (1 / n for an accuracy on n
+        images): trials that are equal on this scale differ by the variance of rounding, step² / 12.
     """
-    terms = [(variance, planes - 1) for variance, planes in [_of_planes(by_plane)] if planes > 1]
-    terms += [(_jackknife(scores), len(scores) - 1) for scores in left_out if len(scores) > 1]
+    terms = _terms(parts, step)
     variance = sum(term for term, _ in terms)
-    error = float(np.sqrt(variance))
-    spread = sum(term**2 / freedom for term, freedom in terms)
-    freedom = variance**2 / spread if spread else float(sum(df for _, df in terms))
+    freedom = _satterthwaite(terms)
+    planes_only = any(len(scores) < 2 for scores in parts.without.values())
     if not terms:
-        half, p, error = np.inf, 1.0, np.inf
-    else:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-        p = float(2 * stats.t.sf(abs(value) / error, freedom)) if error else float(value == 0)
+        nan = float("nan")
+        return Estimate(parts.value, nan, nan, nan, nan, 1.0, planes_only)
+    error = variance**0.5
+    half = float(special.stdtrit(freedom, (1 + level) / 2)) * error
+    p = float(2 * special.stdtr(freedom, -abs(parts.value) / error)) if error else 0.0
     return Estimate(
-        value,
-        max(value - half, bounds[0]),
-        min(value + half, bounds[1]),
+        parts.value,
+        max(parts.value - half, bounds[0]),
+        min(parts.value + half, bounds[1]),
         error,
-        float(freedom),
-        p,
-        any(len(scores) < 2 for scores in left_out),
+        freedom,
+        p if error or parts.value else 1.0,
+        planes_only,
     )
 
 
-def _of_planes(by_plane: Float64) -> tuple[float, int]:
-    """Variance of the mean over planes, and their number."""
+def seeds_to_decide(parts: Parts, *, level: float = LEVEL) -> int | None:
+    """Trials a group at which a difference would be told from zero, if all stays as it is.
+
+    Its value and the variances of a single plane and a single trial are taken to stay; the
+    jackknife's variance of a group falls with its number of trials, and their degrees of freedom
+    rise. At least 3, the fewest that decide.
+
+    Returns
+    -------
+    None if that takes more than ``MOST_SEEDS``, or cannot be said of so few trials.
+    """
+    kept = [scores[~np.isnan(scores)] for scores in parts.without.values()]
+    if not parts.value or any(len(scores) < 2 for scores in kept):
+        return None
+    of_planes = _of_planes(parts.by_plane)
+    one_trial = [len(scores) * _jackknife(scores) for scores in kept]
+    for seeds in range(3, MOST_SEEDS + 1):
+        terms = [*of_planes, *((each / seeds, seeds - 1) for each in one_trial)]
+        error = sum(term for term, _ in terms) ** 0.5
+        if abs(parts.value) > special.stdtrit(_satterthwaite(terms), (1 + level) / 2) * error:
+            return seeds
+    return None
+
+
+def _terms(parts: Parts, step: float) -> list[tuple[float, int]]:
+    """Variances with their degrees of freedom: of the planes, and of each group of trials."""
+    terms = _of_planes(parts.by_plane)
+    for scores in parts.without.values():
+        kept = scores[~np.isnan(scores)]
+        if len(kept) > 1:
+            terms.append((max(_jackknife(kept), step**2 / 12 / len(kept)), len(kept) - 1))
+    return terms
+
+
+def _of_planes(by_plane: Float64) -> list[tuple[float, int]]:
+    """Variance of the mean over planes, if there are two or more."""
     planes = len(by_plane)
-    return (float(by_plane.var(ddof=1)) / planes if planes > 1 else 0.0), planes
+    return [(float(by_plane.var(ddof=1)) / planes, planes - 1)] if planes > 1 else []
 
 
 def _jackknife(scores: Float64) -> float:
     """Variance of a score over its trials, from its values without each of them."""
     count = len(scores)
     return (count - 1) / count * float(np.square(scores - scores.mean()).sum())
+
+
+def _satterthwaite(terms: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of variances."""
+    spread = sum(term**2 / freedom for term, freedom in terms)
+    if not spread:
+        return float(sum(freedom for _, freedom in terms))
+    return sum(term for term, _ in terms) ** 2 / spread
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,9 +1,8 @@
-"""Spearman's rank correlation of two measures over pairs of models, with a bootstrap interval.
+"""Spearman's rank correlation of two measures over pairs of models, with an interval over models.
 
-Pairs that share a model are not independent, so the bootstrap draws models. A replicate that
-draws model a v_a times holds the pair (a, b) v_a v_b times; a pair that is there several times
-is several tied observations. Twice every rank is a whole number, so ranks and their deviations
-from the mean rank are exact.
+Pairs that share a model are not independent, so the interval is the delete-one jackknife's over
+models: the correlation is worked out without each of them. Twice every rank is a whole number, so
+ranks and their deviations from the mean rank are exact.
 """
 
 from dataclasses import dataclass
@@ -11,18 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dbray.scores.intervals import BOOTSTRAP_SEED, LEVEL, REPLICATES
+from dbray.scores.jackknife import Float64, Parts, estimate
 
-WORKING_BYTES = 64 * 2**20  # of the replicates worked on at once
-ARRAYS_AT_ONCE = 6  # of one float64 per replicate and pair
+WORKING_BYTES = 64 * 2**20  # of the models that are left out at once
+ARRAYS_AT_ONCE = 6  # of one float64 per model and pair
 FEWEST_PAIRS = 3
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's correlation and its central 95 % interval; all NaN where it is not defined."""
+    """Spearman's correlation and its 95 % interval; NaN where it is not defined."""
 
     value: float
     low: float
@@ -34,7 +31,6 @@ def rank_correlation(
     other: NDArray[np.floating],
     trial_a: NDArray[np.integer] | NDArray[np.str_],
     trial_b: NDArray[np.integer] | NDArray[np.str_],
-    replicates: int = REPLICATES,
 ) -> RankCorrelation:
     """Correlate the ranks of two measures over K pairs of models; ties get average ranks.
 
@@ -47,39 +43,40 @@ def rank_correlation(
 
     Returns
     -------
-    NaN where a measure is constant or NaN anywhere, or where there are fewer than 3 pairs.
-    Replicates in which a measure is constant are left out of the interval.
+    NaN where a measure is constant or NaN anywhere, or where there are fewer than 3 pairs; no
+    interval where that is so without one of the models.
 
     References
     ----------
     C. Spearman, The proof and measurement of association between two things, 1904.
     """
+    nowhere = RankCorrelation(np.nan, np.nan, np.nan)
     if len(values) < FEWEST_PAIRS or np.isnan(values).any() or np.isnan(other).any():
-        return RankCorrelation(np.nan, np.nan, np.nan)
-    value = _weighted_spearman(values, other, np.ones((1, len(values))))[0]
+        return nowhere
+    value = float(_weighted_spearman(values, other, np.ones((1, len(values))))[0])
     if np.isnan(value):
-        return RankCorrelation(np.nan, np.nan, np.nan)
-    low, high = _interval(_replicate_values(values, other, trial_a, trial_b, replicates))
-    return RankCorrelation(float(value), low, high)
+        return nowhere
+    without = _without_each(values, other, trial_a, trial_b)
+    if np.isnan(without).any():
+        return RankCorrelation(value, np.nan, np.nan)
+    found = estimate(Parts(value, np.empty(0), {"models": without}), bounds=(-1.0, 1.0))
+    return RankCorrelation(value, found.low, found.high)
 
 
-def _replicate_values(
+def _without_each(
     values: NDArray[np.floating],
     other: NDArray[np.floating],
     trial_a: NDArray[np.integer] | NDArray[np.str_],
     trial_b: NDArray[np.integer] | NDArray[np.str_],
-    replicates: int,
 ) -> Float64:
-    """Correlation in each of B replicates, shape (B,)."""
+    """Correlation without each of M models, shape (M,)."""
     models, index = np.unique(np.concatenate([trial_a, trial_b]), return_inverse=True)
     index_a, index_b = np.split(index, 2)
-    rng = np.random.default_rng([BOOTSTRAP_SEED, len(models)])
-    draws = rng.multinomial(len(models), np.full(len(models), 1 / len(models)), size=replicates)
     step = max(1, WORKING_BYTES // (ARRAYS_AT_ONCE * 8 * len(values)))
-    result = np.empty(replicates)
-    for start in range(0, replicates, step):
-        v = draws[start : start + step].astype(np.float64)
-        weights = v[:, index_a] * v[:, index_b]
+    result = np.empty(len(models))
+    for start in range(0, len(models), step):
+        left_out = np.arange(start, min(start + step, len(models)))[:, None]
+        weights = ((index_a != left_out) & (index_b != left_out)).astype(np.float64)
         result[start : start + step] = _weighted_spearman(values, other, weights)
     return result
 
@@ -114,12 +111,3 @@ def _centred_ranks(values: NDArray[np.floating], weights: Float64) -> Float64:
     tied = np.add.reduceat(weights[:, order], starts, axis=1)
     up_to = np.cumsum(tied, axis=1)
     return np.asarray((up_to - tied / 2 - up_to[:, -1:] / 2)[:, group], np.float64)
-
-
-def _interval(correlations: Float64) -> tuple[float, float]:
-    usable = correlations[~np.isnan(correlations)]
-    if not len(usable):
-        return np.nan, np.nan
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(usable, [tail, 1 - tail])
-    return float(low), float(high)

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dbray.scores.intervals import BOOTSTRAP_SEED, LEVEL, REPLICATES
+from dbray.scores.jackknife import Float64, estimate, over_trials
 
 FITTED = 0.01  # training error under which a network counts as fitting its labels
 
@@ -21,8 +18,11 @@ class Threshold:
     ----------
     width
         The smallest width whose mean training error over seeds is under the level.
-    low, high
-        Central 95 % of the same over bootstrap draws of the seeds.
+    low
+        The smallest width whose error may be: its 95 % interval over seeds begins under the level.
+    high
+        The smallest width whose error surely is: its interval ends under the level. Of a single
+        seed, which has no interval, ``low`` and ``high`` are the width.
     """
 
     width: int | None
@@ -31,7 +31,7 @@ class Threshold:
 
 
 def find_threshold(
-    widths: Sequence[int], errors: NDArray[np.float64], level: float = FITTED
+    widths: Sequence[int], errors: Sequence[Float64], level: float = FITTED
 ) -> Threshold:
     """Threshold of training errors along the widths, with its uncertainty over seeds.
 
@@ -40,7 +40,7 @@ def find_threshold(
     widths
         W widths, ascending.
     errors
-        shape (W, S): training error of each width and seed; NaN where there is no result.
+        Training errors of each width's seeds, shape (S,), one array a width.
     level
         Error, as a share of the training images, under which a width counts.
 
@@ -53,23 +53,16 @@ def find_threshold(
     ----------
     Somepalli et al., CVPR 2022, section 4; Nakkiran et al., Deep Double Descent, ICLR 2020.
     """
-    known = ~np.isnan(errors)
-    if list(widths) != sorted(set(widths)) or not known.any(axis=1).all():
+    if list(widths) != sorted(set(widths)) or not all(len(each) for each in errors):
         raise ValueError("widths must ascend, and each needs a result")
-    seeds = errors.shape[1]
-    rng = np.random.default_rng([BOOTSTRAP_SEED, seeds])
-    draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=REPLICATES)  # (B, S)
-    weights = np.vstack([np.ones(seeds), draws])  # the seeds as they are come first
-    weighed = weights @ known.T  # (1 + B, W)
-    sums = weights @ np.where(known, errors, 0.0).T
-    # A draw without any result of a width says nothing about it: all its seeds stand in.
-    means = np.where(weighed > 0, sums / np.maximum(weighed, 1), sums[0] / weighed[0])
-    under = means < level
-    found = np.where(under.any(axis=1), under.argmax(axis=1), len(widths))
-    places = np.array([*widths, math.inf])[found]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(places[1:], [tail, 1 - tail], method="inverted_cdf")
-    return Threshold(*(None if math.isinf(w) else int(w) for w in (places[0], low, high)))
+    found = [estimate(over_trials(each, "seeds")) for each in errors]
+    lows = [each.value if math.isnan(each.low) else each.low for each in found]
+    highs = [each.value if math.isnan(each.high) else each.high for each in found]
+
+    def first(ends: Sequence[float]) -> int | None:
+        return next((w for w, end in zip(widths, ends, strict=True) if end < level), None)
+
+    return Threshold(first([each.value for each in found]), first(lows), first(highs))
 
 
 def refine_widths(

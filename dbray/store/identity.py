@@ -119,6 +119,10 @@ def _grown(study: Study, described: Described) -> dict[str, Any]:
         grown[section][name] = join(labelled.get((section, name), empty), asked)
     if wanted["planes"].get("pairs") is not None:
         grown["planes"]["pairs"] = wanted["planes"]["pairs"]
+    if wanted.get("contrasts") is not None:
+        grown["contrasts"] = wanted["contrasts"]
+    # How often a study is looked at is part of what its verdicts mean: a look is never taken back.
+    grown["looks"] = sorted({*stored.get("looks", ()), *wanted.get("looks", ())})
     attacked = wanted["planes"].get("adversarial_to")
     if attacked not in (None, grown["planes"]["adversarial_to"]):
         raise UserError(

@@ -36,53 +36,6 @@ ANCHORS = pa.schema(
         ("pixels", pa.binary()),
     ]
 )
-SIMILARITY = pa.schema(
-    [
-        ("trial_a", pa.string()),
-        ("trial_b", pa.string()),
-        ("images", pa.int32()),
-        ("disagreement", pa.float64()),
-        ("expected_agreement", pa.float64()),
-        ("error_overlap", pa.float64()),
-        ("js_divergence", pa.float64()),
-    ]
-)
-AGREEMENT = pa.schema(
-    [
-        ("trial_a", pa.string()),
-        ("trial_b", pa.string()),
-        ("kind", pa.string()),
-        ("planes", pa.int32()),
-        ("points", pa.int64()),
-        ("agreements", pa.int64()),
-        ("agreement", pa.float64()),
-        ("kappa", pa.float64()),
-        ("jaccard", pa.float64()),
-    ]
-)
-AGREEMENT_BY_GROUP = pa.schema(
-    [
-        ("group_a", pa.string()),
-        ("group_b", pa.string()),
-        ("kind", pa.string()),
-        ("agreement", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("kappa", pa.float64()),
-        ("jaccard", pa.float64()),
-        ("pairs", pa.int32()),
-        ("planes", pa.int32()),
-    ]
-)
-FRAGMENTATION = pa.schema(
-    [
-        ("trial_id", pa.string()),
-        ("kind", pa.string()),
-        ("plane_id", pa.int32()),
-        ("components", pa.int32()),
-        ("classes_present", pa.int32()),
-    ]
-)
 
 LINES = pa.schema(
     [
@@ -96,74 +49,12 @@ LINES = pa.schema(
         ("skips", pa.int32()),
     ]
 )
-FRAGMENTATION_BY_GROUP = pa.schema(
-    [
-        ("group", pa.string()),
-        ("kind", pa.string()),
-        *((f"components{end}", pa.float64()) for end in ("", "_low", "_high")),
-        ("trials", pa.int32()),
-        ("planes", pa.int32()),
-    ]
-)
-LINE_MEANS = pa.schema(
-    [
-        ("trial_id", pa.string()),
-        ("kind", pa.string()),
-        ("margin", pa.float64()),
-        ("skips", pa.float64()),
-        ("censored", pa.float64()),
-        ("images", pa.int32()),
-        ("lines", pa.int32()),
-    ]
-)
-LINES_BY_GROUP = pa.schema(
-    [
-        ("group", pa.string()),
-        ("kind", pa.string()),
-        *(
-            (f"{name}{end}", pa.float64())
-            for name in ("margin", "skips")
-            for end in ("", "_low", "_high")
-        ),
-        ("censored", pa.float64()),
-        ("trials", pa.int32()),
-        ("images", pa.int32()),
-        ("lines", pa.int32()),
-    ]
-)
-DISTILLATION = pa.schema(
-    [
-        ("teacher", pa.string()),
-        ("student", pa.string()),
-        ("loss", pa.string()),
-        ("temperature", pa.float64()),
-        *(
-            (f"{name}{end}", pa.float64())
-            for name in ("distilled", "from_labels", "difference")
-            for end in ("", "_low", "_high")
-        ),
-        ("students", pa.int32()),
-        ("planes", pa.int32()),
-    ]
-)
+
 
 BYTES = ("labels", "confidence", "probabilities")  # columns that repeat too rarely
 
 # A row group is the least that a reader of a range of planes fetches.
 PLANES_PER_ROW_GROUP = 128
-
-
-# Every score table by its name below ``scores/``.
-SCORE_TABLES: dict[str, pa.Schema] = {
-    "agreement": AGREEMENT,
-    "agreement_by_group": AGREEMENT_BY_GROUP,
-    "fragmentation": FRAGMENTATION,
-    "fragmentation_by_group": FRAGMENTATION_BY_GROUP,
-    "lines": LINE_MEANS,
-    "lines_by_group": LINES_BY_GROUP,
-    "similarity": SIMILARITY,
-    "distillation": DISTILLATION,
-}
 
 
 def label_maps_table(

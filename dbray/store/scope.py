@@ -10,7 +10,7 @@ from dbray.config import group_label
 from dbray.errors import UserError
 from dbray.planes import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
 from dbray.store.records import CommittedTrial
-from dbray.store.schemas import SCORE_TABLES
+from dbray.store.score_schemas import SCORE_TABLES
 from dbray.store.study import Study
 
 
@@ -24,6 +24,9 @@ class Scope:
     points: int  # N of a plane
     line_images: int = 0  # of each kind, whose lines all trials have walked
     within_groups: bool = False  # whether only the pairs of one group's trials are compared
+    group_by: tuple[str, ...] = ()  # config fields that make the groups
+    contrasts: tuple[str, ...] = ()  # that a user has named
+    looks: tuple[int, ...] = ()  # seeds at which contrasts are looked at, where that was planned
 
     @property
     def digest(self) -> str:
@@ -35,6 +38,7 @@ class Scope:
             if name.startswith(("predictions", "test_predictions", "lines"))
         )
         asked = [*sorted(self.planes.items()), *(["within groups"] if self.within_groups else [])]
+        asked += [("contrasts", *self.contrasts), ("looks", *self.looks)]
         return hashlib.sha256(repr((inputs, asked)).encode()).hexdigest()
 
     def groups(self) -> dict[str, list[CommittedTrial]]:
@@ -80,6 +84,9 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
         points=info["planes"]["resolution"] ** 2,
         line_images=min(trial.line_images for trial in trials),
         within_groups=info["planes"].get("pairs") == "groups",
+        group_by=tuple(info["group_by"]),
+        contrasts=tuple(info.get("contrasts") or ()),
+        looks=tuple(info.get("looks", ())),
     )
 
 

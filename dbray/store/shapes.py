@@ -60,6 +60,9 @@ class _Study(TypedDict):
     planes: _Planes
     pictures: _Pictures
     group_by: Annotated[list[str], Field(min_length=1)]
+    published: NotRequired[bool]  # absent where a study was begun before models were the paper's
+    contrasts: NotRequired[list[str] | None]  # that a user has named; absent in older studies
+    looks: NotRequired[list[int]]  # seeds at which contrasts are looked at
     versions: NotRequired[dict[str, str]]
 
 

@@ -1,19 +1,20 @@
 """Models that were trained elsewhere: built, loaded and tried; their weights in a study."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from dbray.architectures import parse_architecture
+from dbray.architectures import ARCHITECTURES, parse_architecture
 from dbray.architectures.outputs import Adapted
 from dbray.config import CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.store import Study
+from dbray.store import Study, study_at
 from dbray.study.answers import answers_on, are_probabilities
-from dbray.study.fit import load_strictly
+from dbray.study.fit import load_strictly, misfit
 from dbray.study.model_list import Entry, read_list
 from dbray.study.weights import is_safetensors, read_weights
 from dbray.trial import build
@@ -28,7 +29,17 @@ class Checkpoint:
     notes: tuple[str, ...] = ()  # what was made of its answers, for a person to know
 
 
-def load_checkpoint(entry: Entry, dataset: Dataset, *, allow_unstable: bool = False) -> Checkpoint:
+def reads_as_published(storage: str, name: str) -> bool:
+    """Whether a study, which need not exist yet, was begun when dbray's models were the paper's."""
+    study = study_at(storage, name)
+    if not study.folder.exists("study.json"):
+        return True
+    return bool(study.description().get("published"))
+
+
+def load_checkpoint(
+    entry: Entry, dataset: Dataset, *, allow_unstable: bool = False, published: bool = True
+) -> Checkpoint:
     """Build a model of the list, load its weights, and see that they fit.
 
     Weights are read as safetensors, or as a state dict with ``weights_only``: nothing in such a
@@ -38,6 +49,9 @@ def load_checkpoint(entry: Entry, dataset: Dataset, *, allow_unstable: bool = Fa
     ----------
     allow_unstable
         Take a model whose answers depend on the batch or change from call to call.
+    published
+        Whether one of dbray's architectures is the paper's network, or as it was in dbray's first
+        studies, where the weights fit both; else they decide.
 
     Raises
     ------
@@ -45,10 +59,11 @@ def load_checkpoint(entry: Entry, dataset: Dataset, *, allow_unstable: bool = Fa
         If the weights cannot be read or do not belong to the model, or it gives no logits.
     """
     config = _config(entry, dataset)
+    weights, tied = read_weights(entry.weights, entry.key), is_safetensors(entry.weights)
+    config = _as_weights_fit(config, published, weights, dataset, tied=tied)
     model = build(config, dataset)
     about = f"model {entry.name}: weights {entry.weights} do not fit {entry.factory}"
-    weights = read_weights(entry.weights, entry.key)
-    load_strictly(about, model, weights, tied=is_safetensors(entry.weights))
+    load_strictly(about, model, weights, tied=tied)
     data = _saved(model)
     if not isinstance(model, Adapted):
         raise TypeError("a model that was trained elsewhere is built without its reading")
@@ -94,6 +109,22 @@ def _config(entry: Entry, dataset: Dataset) -> CheckpointConfig:
     )
 
 
+def _as_weights_fit(
+    config: CheckpointConfig,
+    published: bool,
+    weights: Mapping[str, Tensor],
+    dataset: Dataset,
+    *,
+    tied: bool,
+) -> CheckpointConfig:
+    """The config of the network that the weights fit better, where dbray has two of that name."""
+    entry = ARCHITECTURES.get(config.architecture)
+    if not (entry and entry.differed):
+        return config
+    either = [replace(config, published=first) for first in (published, not published)]
+    return min(either, key=lambda each: misfit(build(each, dataset), weights, tied=tied))
+
+
 def _per_channel(
     entry: Entry, name: str, values: tuple[float, ...], dataset: Dataset
 ) -> tuple[float, ...]:
@@ -127,4 +158,5 @@ __all__ = [
     "put_into",
     "read_list",
     "read_weights",
+    "reads_as_published",
 ]

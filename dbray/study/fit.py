@@ -50,6 +50,13 @@ def load_strictly(
     _check_values(about, dict(model.state_dict()), named, allowed)
 
 
+def misfit(model: nn.Module, weights: Mapping[str, Tensor], *, tied: bool) -> int:
+    """How many tensors only one of a model and weights has, by the naming that fits best."""
+    own = dict(model.state_dict())
+    twins = _twins(own) if tied else {}
+    return min(len(_amiss(each, own, twins)) for each in _namings(weights))
+
+
 def _namings(weights: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
     """The weights as they are named, then with fewer and fewer of the wrappers' parts of names."""
     bare = {_without(name, WITHIN): tensor for name, tensor in weights.items()}

@@ -1,10 +1,11 @@
 """Grid points of a study: architectures and seeds, each with its recipe."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
-from dbray.architectures import parse_architecture
-from dbray.config import TrainingConfig, TrialConfig
+from dbray.architectures import ARCHITECTURES, parse_architecture
+from dbray.config import AnyConfig, TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.study.options import TrainingOptions
 from dbray.training import recipe
@@ -42,6 +43,7 @@ def grid_point(
         training=training_config(options, name, dataset, base),
         weights_seed=seed,
         data_seed=seed,
+        published=True,
     )
 
 
@@ -54,3 +56,43 @@ def all_configs(
         for architecture in architectures
         for seed in range(options.seeds)
     ]
+
+
+def as_begun(
+    planned: Mapping[str, Any], configs: Sequence[AnyConfig], say: Callable[[str], None]
+) -> Sequence[AnyConfig]:
+    """The configs as a study goes on with them.
+
+    One that was begun before dbray's models were the paper's in all goes on with those that it has:
+    its trials are of one kind, and keep their ids.
+
+    Parameters
+    ----------
+    planned
+        What ``study.json`` is to say.
+    configs
+        Teachers before their students.
+    say
+        Told, once, which models of this grid are not the paper's.
+    """
+    if planned.get("published"):
+        return configs
+    ids: dict[str, str] = {}
+    found: list[AnyConfig] = []
+    for config in configs:
+        begun = config
+        if isinstance(config, TrialConfig):
+            taught = config.distillation
+            if taught:
+                taught = replace(taught, teacher=ids.get(taught.teacher, taught.teacher))
+            begun = replace(config, published=False, distillation=taught)
+            ids[config.trial_id] = begun.trial_id
+        found.append(begun)
+    names = {c.architecture for c in found if isinstance(c, TrialConfig)}
+    differed = [name for name, entry in ARCHITECTURES.items() if name in names and entry.differed]
+    if differed:
+        say(
+            f"this study was begun with models that are not quite the paper's "
+            f"({', '.join(differed)}) and goes on with them; another --name begins with the paper's"
+        )
+    return found

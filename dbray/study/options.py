@@ -38,6 +38,9 @@ class StudyOptions:
     pairs: Literal["all", "groups"] | None = None
     """models that are compared: all pairs (the default of a new study), or those of one group, for
     studies of so many models that their pairs are too many; can change later"""
+    contrast: tuple[str, ...] | None = None
+    """differences of reproducibility to decide, such as "resnet - vgg", by groups of this study;
+    they come first on the page; can change later"""
     adversarial_to: str | None = None
     """add planes through an image and two perturbations of it against a finished trial of this
     study, given by its id or as ARCHITECTURE:SEED"""
@@ -106,7 +109,7 @@ class StudyOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value == () and field.default != ():
+            if value == () and field.default != () and field.name != "contrast":
                 raise UserError(f"--{_option(field.name)}: give at least one value")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not isinstance(number, bool):
@@ -149,6 +152,9 @@ class TrainingOptions(StudyOptions):
     """architectures and recipes: small for a laptop, paper as published"""
     seeds: int = 3
     """trials per grid point; trial s has weights seed s and data seed s"""
+    until_decided: int = 0
+    """add seeds, at most up to so many a grid point, until the contrasts are told from zero: those
+    of --contrast, or where none is named those of the paper's claims"""
     epochs: int | None = None
     """passes over the training set (default: the architecture's recipe)"""
     batch_size: int | None = None
@@ -182,6 +188,11 @@ class TrainingOptions(StudyOptions):
     def validate(self) -> None:
         """Check every option as far as that goes without loading anything."""
         super().validate()
+        if self.until_decided and self.until_decided < max(3, self.seeds):
+            raise UserError(
+                f"--until-decided {self.until_decided}: must be at least {max(3, self.seeds)}, the "
+                "seeds to begin with"
+            )
         if self.workers_per_trial > 1 and self.gpus_per_trial not in (0, 1):
             raise UserError(
                 f"--gpus-per-trial {self.gpus_per_trial:g}: each of {self.workers_per_trial} "
@@ -193,6 +204,7 @@ class TrainingOptions(StudyOptions):
 # upper bounds are those of ids and of what is stored, or far above what anybody has machines for.
 BOUNDS: dict[str, tuple[int, int]] = {
     "seeds": (1, 10_000),
+    "until_decided": (0, 10_000),
     "epochs": (1, 1_000_000),
     "stop_epochs": (1, 1_000_000),
     "batch_size": (2, 1_000_000),

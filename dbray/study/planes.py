@@ -21,7 +21,7 @@ from dbray.planes import (
     plane_kind,
     png_bytes,
 )
-from dbray.planes.attack import adversarial_anchors
+from dbray.planes.attack import FIRST, PUBLISHED, adversarial_anchors
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
 from dbray.study.options import StudyOptions
@@ -99,7 +99,11 @@ def plane_plan(info: Mapping[str, Any], adversarial: Sequence[Anchors] = ()) -> 
     ids = [*pictures["plane_ids"], *plane_ids_of("chosen", len(chosen))]
     return PlanePlan(
         source=PlaneSource(
-            planes["seed"], chosen, tuple(adversarial), NoiseConfig(**noise) if noise else None
+            planes["seed"],
+            chosen,
+            tuple(adversarial),
+            NoiseConfig(**noise) if noise else None,
+            published=info.get("published", False),
         ),
         counts=planes["counts"],
         resolution=planes["resolution"],
@@ -126,8 +130,10 @@ def adversarial_planes(study: Study, planned: Mapping[str, Any], dataset: Datase
     found = list(_stored_adversarial(study, dataset))[:count] if count else []
     if len(found) < count:
         model = load_model(study, study.trial(info["adversarial_to"]), dataset)
+        attack = PUBLISHED if planned.get("published") else FIRST
+        cpu = torch.device("cpu")
         found += [
-            adversarial_anchors(model, dataset, number, info["seed"], torch.device("cpu"))
+            adversarial_anchors(model, dataset, number, info["seed"], cpu, attack)
             for number in range(len(found), count)
         ]
     return found

@@ -32,23 +32,16 @@ def new_widths(study: Study, architecture: str, count: int, *, step: int = 1) ->
         )
     found: set[int] = set()
     for noise in {str(config.noise) for config, _ in fits}:
-        of_noise = [(config, error) for config, error in fits if str(config.noise) == noise]
-        widths, errors = error_table(of_noise)
-        threshold: Threshold = find_threshold(widths, errors)
-        found |= {*refine_widths(widths, threshold, count, step=step)}
+        errors = errors_by_width([fit for fit in fits if str(fit[0].noise) == noise])
+        threshold: Threshold = find_threshold(list(errors), list(errors.values()))
+        found |= {*refine_widths(list(errors), threshold, count, step=step)}
     return sorted(found)
 
 
-def error_table(
-    fits: Sequence[tuple[TrialConfig, float]],
-) -> tuple[list[int], NDArray[np.float64]]:
-    """Widths (W), and training errors (W, S) by width and seed; NaN where there is no trial."""
+def errors_by_width(fits: Sequence[tuple[TrialConfig, float]]) -> dict[int, NDArray[np.float64]]:
+    """Training errors of each width's seeds, the widths ascending."""
     widths = sorted({config.width for config, _ in fits})
-    members = sorted({config.member for config, _ in fits})
-    errors = np.full((len(widths), len(members)), np.nan)
-    for config, error in fits:
-        errors[widths.index(config.width), members.index(config.member)] = error
-    return widths, errors
+    return {w: np.array([error for config, error in fits if config.width == w]) for w in widths}
 
 
 def _fits(study: Study, architecture: str) -> list[tuple[TrialConfig, float]]:

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from dbray.architectures import check_trainable
 from dbray.command_line import open_in_browser
-from dbray.config import AnyConfig, NoiseConfig, SizeName, TrialConfig
+from dbray.config import AnyConfig, NoiseConfig, TrialConfig
 from dbray.datasets import Dataset, describe_dataset, load_dataset
-from dbray.errors import UserError
 from dbray.jobs import is_scored, score
 from dbray.labelling import check_lines
 from dbray.planes import check_planes
 from dbray.report import write_report, write_sheets
 from dbray.store import Study, planned_study, study_at, write_description
+from dbray.study.checks import check_grid
 from dbray.study.estimate import describe, study_costs
+from dbray.study.grid import as_begun
 from dbray.study.options import StudyOptions, TrainingOptions
 from dbray.study.planes import (
     adversarial_planes,
@@ -31,6 +31,7 @@ from dbray.study.planes import (
     write_planes,
 )
 from dbray.study.provenance import library_versions, record_invocation
+from dbray.study.until_decided import planned_looks, seeds_in_words
 from dbray.sweep import (
     Resources,
     Work,
@@ -40,7 +41,6 @@ from dbray.sweep import (
     run_sweep,
     slots_here,
 )
-from dbray.training import smallest_shard, steps_per_epoch
 from dbray.trial import PlanePlan
 
 
@@ -83,16 +83,17 @@ def run_study(
     asked = plane_plan(described)
     if isinstance(options, TrainingOptions) and options.dry_run:
         _print_costs(configs, dataset, asked, resources)
+        _print_undecided(study_at(options.storage, options.name))
         return 0
     check_resources(resources)
     if options.adversarial_to:
         attacked = find_trial(study_at(options.storage, options.name), options.adversarial_to)
         ask_for_adversarial(described, attacked.trial_id, options.planes)
     study, planned = planned_study(options.storage, options.name, described)
+    configs = as_begun(planned, configs, say)
     # Whatever can be refused is refused before the study changes.
     plan = _checked_plan(study, planned, dataset)
-    _check_architectures(configs, dataset)
-    _check_shards(configs, dataset)
+    check_grid(study, planned, configs, dataset)
     write_description(study, planned)
     write_planes(study, dataset, plan)
     study.folder.remove_partial_files()
@@ -193,33 +194,10 @@ def _print_costs(
     print(said)  # noqa: T201
 
 
-def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
-    """Build every kind of model that is to be trained, before any is.
-
-    One of the user's own makes a step of a training, too. Checkpoints were tried as they were
-    loaded.
-    """
-    kinds: set[tuple[str, int, SizeName]] = {
-        (c.architecture, c.width, c.size) for c in configs if isinstance(c, TrialConfig)
-    }
-    shape, classes = dataset.input_shape, dataset.classes
-    for name, width, size in sorted(kinds):
-        check_trainable(name, input_shape=shape, classes=classes, width=width, size=size)
-
-
-def _check_shards(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
-    """Refuse batches that are too small for those who share them; batch norm needs two images."""
-    images = len(dataset.train_labels)
-    for config in configs:
-        if isinstance(config, TrialConfig) and config.training.workers_per_trial > 1:
-            steps = steps_per_epoch(images, config.training.batch_size)
-            size = config.training.workers_per_trial
-            if smallest_shard(images, steps, size) < 2:
-                raise UserError(
-                    f"--workers-per-trial {size}: {images} images in {steps} steps an epoch are "
-                    f"{images // steps} a step, {images / steps / size:.2g} a worker, where 2 are "
-                    "needed; lower it, or raise --batch-size"
-                )
+def _print_undecided(study: Study) -> None:
+    """What would decide the contrasts of a study that is there already."""
+    for line in seeds_in_words(study):
+        print(line)  # noqa: T201
 
 
 def _stages(work: Sequence[Work]) -> list[list[Work]]:
@@ -261,9 +239,17 @@ def _describe(
             "std": list(dataset.std),
         },
         "group_by": list(group_by),
+        "contrasts": None if options.contrast is None else list(options.contrast),
+        "looks": _looks(options),
+        "published": True,
         "versions": library_versions(),
     }
     return {**about, **describe_planes(options)}
+
+
+def _looks(options: StudyOptions) -> list[int]:
+    most = options.until_decided if isinstance(options, TrainingOptions) else 0
+    return planned_looks(most) if most else []
 
 
 def _leave_out(study: Study, say: Callable[[str], None], *, retry_failed: bool) -> None:

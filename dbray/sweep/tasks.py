@@ -14,7 +14,6 @@ from dbray.config import AnyConfig, CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
 from dbray.store import CommittedTrial, Folder, Study
-from dbray.sweep.ray_train import train_distributed
 from dbray.sweep.resources import Resources
 from dbray.sweep.session import work_in
 from dbray.training import EpochRecord
@@ -86,6 +85,8 @@ def do_batch(parameters: dict[str, Any], *, batches: list[Batch], task: Task) ->
     for unit in batches[parameters["batch"]]:
         waiting = _without_training(unit, task)
         if waiting and task.resources.workers_per_trial > 1:
+            from dbray.sweep.ray_train import train_distributed  # slow to import
+
             body = partial(_train, waiting, task)
             train_distributed(body, task.execution, task.resources, task.state, task.folder)
         elif waiting:

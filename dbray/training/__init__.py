@@ -6,11 +6,17 @@ from dbray.training.evaluation import evaluate_on
 from dbray.training.loop import AUTOCAST
 from dbray.training.objective import Teacher
 from dbray.training.optimization import make_optimizer
-from dbray.training.recipes import double_descent_recipe, optimizer_recipe, recipe
+from dbray.training.recipes import (
+    DISTILLATION,
+    double_descent_recipe,
+    optimizer_recipe,
+    recipe,
+)
 from dbray.training.training import LONGEST_HISTORY, EpochRecord, OnEpoch, Training
 
 __all__ = [
     "AUTOCAST",
+    "DISTILLATION",
     "LONGEST_HISTORY",
     "ONE_PROCESS",
     "EpochRecord",

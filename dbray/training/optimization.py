@@ -1,7 +1,9 @@
 """Optimizers and learning-rate schedules by name."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,9 +34,21 @@ def make_optimizer(
         sam: torch.optim.Optimizer = SAM(parameters, torch.optim.SGD, rho=config.sam_radius, **sgd)
         return sam
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, **sgd)
+        return _uncompiled(torch.optim.SGD)(parameters, **sgd)
     adaptive = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return adaptive(parameters, rate, weight_decay=decay)
+    return _uncompiled(adaptive)(parameters, lr=rate, weight_decay=decay)
+
+
+@cache
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """One of torch's optimizers, without what tells torch's compiler to leave its methods alone.
+
+    That loads the compiler: two seconds of every process that trains, and nothing is compiled here.
+    """
+    names = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
+    plain: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    plain["step"] = torch.no_grad()(plain["step"])  # which a decorator does, too
+    return type(kind.__name__, (kind,), plain)
 
 
 class ScaledStep:

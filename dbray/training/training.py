@@ -121,7 +121,8 @@ class Training:
         config, model = self.loop.config, self.loop.model
         every = math.ceil(config.epochs / LONGEST_HISTORY)
         started = time.perf_counter() - self.seconds
-        with self._global_randomness(), _deterministic_kernels(enabled=self.deterministic):
+        kernels = _deterministic_kernels() if self.deterministic else contextlib.nullcontext()
+        with self._global_randomness(), kernels:
             while self.epoch < until:
                 loss, accuracy = _train_epoch(self.loop, self.inputs, self.labels, self.shuffler)
                 self.epoch += 1
@@ -296,13 +297,12 @@ def _train_epoch(
 
 
 @contextlib.contextmanager
-def _deterministic_kernels(*, enabled: bool) -> Iterator[None]:
+def _deterministic_kernels() -> Iterator[None]:
     """Ask torch for deterministic kernels, and restore what was asked for before."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    if enabled:  # cuBLAS reads it when a process first multiplies matrices on a GPU
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(before[0] or enabled)
-    torch.backends.cudnn.benchmark = before[1] and not enabled
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a GPU's first product
+    torch.use_deterministic_algorithms(True)  # loads torch's compiler, which takes two seconds
+    torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:

@@ -138,6 +138,7 @@ def build(config: AnyConfig, dataset: Dataset) -> nn.Module:
         classes=dataset.classes,
         width=config.width,
         size=config.size,
+        published=config.published,
         seed=seed,
         reading=reading,
     )

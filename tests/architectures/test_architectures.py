@@ -1,16 +1,13 @@
-"""Architectures: sizes as published, weights by seed alone, users' own models."""
+"""Architectures: any input, weights by seed alone, users' own models."""
 
 import pytest
 import torch
-from published import PAPER_PARAMETERS
 from torch import nn
 
 from dbray.architectures import ARCHITECTURES, build_model, validate_architecture
 from dbray.errors import UserError
 
 
-# At the paper's size on 32 x 32 x 3 with 10 classes. Equal to the published counts of ResNet-18
-# (11.17 M), VGG-19 (20.04 M), DenseNet-121 (6.96 M) and WideResNet-28-10 (36.5 M).
 def linear(*, input_shape, classes):
     channels, height, width = input_shape
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, classes))
@@ -52,13 +49,6 @@ def parameters(model):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize(("name", "width"), PAPER_PARAMETERS)
-def test_paper_sizes(name, width):
-    with torch.device("meta"):
-        model = build(name, (3, 32, 32), width=width, size="paper")
-    assert parameters(model) == PAPER_PARAMETERS[name, width]
-
-
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 48, 64)])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_small_models_take_any_input(name, shape):
@@ -91,12 +81,7 @@ def test_two_passes_in_evaluation_are_equal(name):
 def test_training_reaches_every_parameter(name):
     model = build(name, (1, 8, 8)).train()
     images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    # Mixer's last layer starts at zero: only the second step sends a gradient below it.
-    for _ in range(2):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(images), torch.arange(64) % 10).backward()
-        optimizer.step()
+    nn.functional.cross_entropy(model(images), torch.arange(64) % 10).backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 

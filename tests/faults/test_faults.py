@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
-from in_process import run_here
+from in_process import own_ray, run_here
 from object_stores import environment, moto
 
 from dbray.jobs import TABLES
@@ -54,6 +54,16 @@ def scores(storage):
     return {name: study.folder.read(f"scores/{name}.parquet") for name in TABLES}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    """Object storage that every process of these tests reaches, those of the shared Ray too."""
+    with moto() as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(url).items():
+            patch.setenv(name, value)
+        with own_ray({}):
+            yield
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Where a study lies that had no trouble; tests read it and leave it as it is."""
@@ -64,15 +74,9 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.fixture(params=["directory", "s3"])
-def storage(request, tmp_path, monkeypatch):
+def storage(request, tmp_path):
     """Where a study can go: a directory, or a server's bucket."""
-    if request.param == "directory":
-        yield tmp_path / "runs"
-        return
-    with moto() as url:
-        for name, value in environment(url).items():
-            monkeypatch.setenv(name, value)
-        yield "s3://studies/faults"
+    return tmp_path / "runs" if request.param == "directory" else "s3://studies/faults"
 
 
 def test_processes_that_die_while_they_write_cost_no_result(undisturbed, storage, tmp_path):
@@ -86,7 +90,7 @@ def test_processes_that_die_while_they_write_cost_no_result(undisturbed, storage
     assert code == -signal.SIGKILL, said
     assert list(deaths.iterdir()) == []
     assert len(open_study(str(storage), "arch_repro").committed()) == 4
-    code, said = (run if "s3" in str(storage) else run_quickly)(storage)
+    code, said = run_quickly(storage)
     assert code == 0, said
     assert "4 trials, 0 to do" in said
     assert scores(storage) == scores(undisturbed)

@@ -7,19 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
+from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from dbray import jobs
 from dbray.config import DistillationConfig, TrialConfig
 from dbray.jobs import agreement, pairs, similarity
+from dbray.jobs.contrasts import Contrasts
 from dbray.store import create_or_extend, scope_of
-from dbray.store.schemas import (
-    DISTILLATION,
-    SIMILARITY,
-    label_maps_table,
-    parquet_bytes,
-    predictions_table,
-)
+from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
+from dbray.store.score_schemas import DISTILLATION, SIMILARITY
 from dbray.sweep import ray_session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
@@ -146,6 +143,49 @@ def test_pairs_within_groups_are_the_same_as_among_all(local_ray, study, monkeyp
     assert sorted(map(str, found)) == sorted(map(str, before["similarity"]))
 
 
+def test_intervals_and_contrasts_equal_brute_force(local_ray, study):
+    """The user's contrast of two groups, by a loop over planes, pairs and trials left out."""
+    described = DESCRIBED | {"contrasts": ["resnet - vit"]}
+    extra = TrialConfig("d", "f", "vit", weights_seed=7)
+    commit(study, extra, MAPS[TrialConfig("d", "f", "vit", weights_seed=1).trial_id][::-1].copy())
+    MAPS[extra.trial_id] = MAPS[TrialConfig("d", "f", "vit", weights_seed=1).trial_id][::-1]
+    create_or_extend(str(Path(study.location).parent), "study", described)
+    jobs.score(study)
+    groups = {}
+    for trial in study.committed():
+        groups.setdefault(trial.config.architecture, []).append(MAPS[trial.trial_id])
+
+    def inside(maps, planes):
+        return np.mean(
+            [(a[planes] == b[planes]).mean() for a, b in itertools.combinations(maps, 2)]
+        )
+
+    def difference(planes=slice(P), **left_out):
+        kept = {
+            name: [m for place, m in enumerate(groups[name]) if place != left_out.get(name)]
+            for name in ("resnet", "vit")
+        }
+        return inside(kept["resnet"], planes) - inside(kept["vit"], planes)
+
+    by_plane = np.array([difference(slice(plane, plane + 1)) for plane in range(P)])
+    variances = [(by_plane.var(ddof=1) / P, P - 1)]
+    for name in ("resnet", "vit"):
+        without = np.array([difference(**{name: place}) for place in range(3)])
+        variances.append((2 / 3 * np.square(without - without.mean()).sum(), 2))
+    variance = sum(v for v, _ in variances)
+    freedom = variance**2 / sum(v**2 / df for v, df in variances)
+    half = stats.t.ppf(0.975, freedom) * variance**0.5
+    found = study.read_table("scores/contrasts.parquet").to_pylist()[0]
+    assert (found["claim"], found["seeds"], found["planes_only"]) == ("named", 3, False)
+    value = difference()
+    expected = [value, value - half, value + half, variance**0.5, freedom]
+    columns = ("difference", "low", "high", "standard_error", "degrees_of_freedom")
+    assert [found[name] for name in columns] == pytest.approx(expected, abs=1e-12)
+    rows = study.read_table("scores/agreement_by_group.parquet").to_pylist()
+    planes_only = {(r["group_a"], r["group_b"]) for r in rows if r["planes_only"]}
+    assert planes_only == {("resnet", "vgg"), ("vgg", "vit")}  # of a single vgg
+
+
 def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatch):
     jobs.score(study)
     whole = table_bytes(study)
@@ -179,7 +219,7 @@ def test_similarity_of_every_pair_equals_brute_force(local_ray, study, monkeypat
     if block == 4:
         jobs.score(study)
     else:
-        job.write(map(job.work, job.items))
+        job.write(map(job.work, job.items), Contrasts([], {}))
     rows = study.read_table("scores/similarity.parquet").to_pylist()
     ids = sorted(trial.trial_id for trial in study.committed())
     found = sorted((row["trial_a"], row["trial_b"]) for row in rows)
@@ -204,7 +244,7 @@ def test_trials_without_answers_on_test_images_are_in_no_pair(local_ray, study):
     older = TrialConfig("d", "f", "vgg", weights_seed=9)
     commit(study, older, next(iter(MAPS.values())))
     job = similarity.SimilarityJob(study, scope_of(study, study.committed()))
-    job.write(map(job.work, job.items))
+    job.write(map(job.work, job.items), Contrasts([], {}))
     table = study.read_table("scores/similarity.parquet")
     assert len(table) == 15  # of the six others
     assert older.trial_id not in {*table["trial_a"].to_pylist(), *table["trial_b"].to_pylist()}
@@ -226,19 +266,19 @@ def differing(maps, points, rng):
 
 @pytest.fixture
 def students(tmp_path):
-    """A teacher with three students and their twins from labels; two students that lack one."""
+    """Three teachers with a student and its twin from labels each; two students that lack one."""
     study = create_or_extend(str(tmp_path), "students", DESCRIBED)
     rng = np.random.default_rng(1)
-    maps = rng.integers(0, C, (P + 4, R, R)).astype(np.uint8)
-    teacher = TrialConfig("d", "f", "resnet", weights_seed=100)
-    commit(study, teacher, maps)
-    for loss, more in (("kl", 0), ("hard", 1)):
-        taught = DistillationConfig(teacher.trial_id, "resnet", loss)
-        for seed in range(STUDENT_SEEDS):
-            twin = TrialConfig("d", "f", "vgg", width=2, weights_seed=seed)
+    for seed in range(STUDENT_SEEDS):
+        maps = rng.integers(0, C, (P + 4, R, R)).astype(np.uint8)
+        teacher = TrialConfig("d", "f", "resnet", weights_seed=100 + seed)
+        commit(study, teacher, maps)
+        twin = TrialConfig("d", "f", "vgg", width=2, weights_seed=seed)
+        commit(study, twin, differing(maps, FROM_LABELS[seed], rng))
+        for loss, more in (("kl", 0), ("hard", 1)):
+            taught = DistillationConfig(teacher.trial_id, "resnet", loss)
             student = replace(twin, distillation=taught)
             commit(study, student, differing(maps, DISTILLED[seed] + more, rng))
-            commit(study, twin, differing(maps, FROM_LABELS[seed], rng))
     orphan = DistillationConfig("f" * 12, "vit")
     commit(study, TrialConfig("d", "f", "vgg", width=2, distillation=orphan), maps)
     alone = DistillationConfig(teacher.trial_id, "resnet")
@@ -255,34 +295,60 @@ def test_students_are_compared_with_their_teacher_and_their_twin(local_ray, stud
     for row, more in ((soft, 0), (hard, 1)):
         assert (row["teacher"], row["student"]) == ("resnet", "vgg@2")
         assert (row["students"], row["planes"]) == (STUDENT_SEEDS, P)
-        distilled = 1 - (np.mean(DISTILLED) + more) / R**2
-        labels = 1 - np.mean(FROM_LABELS) / R**2
-        assert row["distilled"] == pytest.approx(distilled, abs=1e-12)
-        assert row["from_labels"] == pytest.approx(labels, abs=1e-12)
-        assert row["difference"] == pytest.approx(row["distilled"] - row["from_labels"])
-        for name in ("distilled", "from_labels", "difference"):
-            assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
-        # Seeds differ and planes do not, so the interval ends at the extreme seeds' values.
-        assert row["distilled_high"] == pytest.approx(1 - (4 + more) / R**2)
-        assert row["distilled_low"] == pytest.approx(1 - (8 + more) / R**2)
-        # The draws are paired: the worst distilled seed has the best twin.
-        assert row["difference_low"] == pytest.approx((9 - 8 - more) / R**2)
-        assert row["difference_high"] == pytest.approx((15 - 4 - more) / R**2)
+        distilled = 1 - (np.array(DISTILLED) + more) / R**2
+        labels = 1 - np.array(FROM_LABELS) / R**2
+        # Planes do not differ, so seeds alone vary, and the difference is that of each seed.
+        for name, values in (
+            ("distilled", distilled),
+            ("from_labels", labels),
+            ("difference", distilled - labels),
+        ):
+            low, high = stats.t.interval(0.95, STUDENT_SEEDS - 1, values.mean(), stats.sem(values))
+            found = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
+            assert found == pytest.approx([values.mean(), low, min(high, 1)], abs=1e-12)
+            assert row[f"{name}_degrees_of_freedom"] == pytest.approx(STUDENT_SEEDS - 1)
+        assert not row["planes_only"]
+
+
+def test_a_twin_that_teaches_is_left_out_of_both_its_places(local_ray, tmp_path):
+    """Students of their teacher's architecture: the twin of one seed is the next one's teacher."""
+    study = create_or_extend(str(tmp_path), "chain", DESCRIBED)
+    rng = np.random.default_rng(2)
+    maps = [rng.integers(0, C, (P + 4, R, R)).astype(np.uint8) for _ in range(5)]
+    trained = [TrialConfig("d", "f", "resnet", weights_seed=seed) for seed in range(5)]
+    for config, labels in zip(trained, maps, strict=True):
+        commit(study, config, labels)
+    students = []
+    for seed in range(4):
+        taught = DistillationConfig(trained[seed].trial_id, "resnet")
+        students.append(differing(maps[seed], 3 + seed, rng))
+        commit(study, replace(trained[seed + 1], distillation=taught), students[seed])
+    jobs.score(study)
+    (row,) = study.read_table("scores/distillation.parquet").to_pylist()
+    shares = [
+        (students[s][:P] == maps[s][:P]).mean(axis=(1, 2))
+        - (maps[s + 1][:P] == maps[s][:P]).mean(axis=(1, 2))
+        for s in range(4)
+    ]
+    # Without the seed s + 1, whose twin is triple s's and whose teacher is triple s + 1's.
+    without = [np.mean([shares[t] for t in range(4) if t not in (s, s + 1)]) for s in range(4)]
+    by_plane = np.mean(shares, axis=0)
+    v_planes = by_plane.var(ddof=1) / P
+    v_seeds = 3 / 4 * np.square(without - np.mean(without)).sum()
+    assert row["difference"] == pytest.approx(np.mean(shares))
+    assert row["difference_standard_error"] == pytest.approx((v_planes + v_seeds) ** 0.5)
 
 
 @pytest.mark.parametrize("missing", ["teacher", "twin"])
 def test_a_student_that_lost_its_teacher_or_its_twin_is_left_out(students, missing):
     trials = {trial.trial_id: trial.config for trial in students.committed()}
-    teacher = TrialConfig("d", "f", "resnet", weights_seed=100)
+    teacher = TrialConfig("d", "f", "resnet", weights_seed=101)
     twin = TrialConfig("d", "f", "vgg", width=2, weights_seed=1)
     assert {teacher.trial_id, twin.trial_id} <= set(trials)
     students.discard(teacher.trial_id if missing == "teacher" else twin.trial_id)
     scope = scope_of(students, students.committed())
     items = jobs.DistillationJob(students, scope).items
-    if missing == "teacher":
-        assert items == []
-    else:
-        assert [len(triples) for _, triples in items] == [STUDENT_SEEDS - 1] * 2
+    assert [len(triples) for _, triples in items] == [STUDENT_SEEDS - 1] * 2
 
 
 def test_tables_of_what_a_study_lacks_are_empty_and_have_their_columns(local_ray, study, students):

@@ -26,8 +26,8 @@ NOISE = NoiseConfig(0.2)
 DRAWN = tuple(kind for kind in PLANE_KINDS if kind not in ("adversarial", "chosen"))
 
 
-def drawn(dataset, kind, count=20, seed=0):
-    source = PlaneSource(seed, noise=NOISE)
+def drawn(dataset, kind, count=20, seed=0, **options):
+    source = PlaneSource(seed, noise=NOISE, **options)
     return [plane_anchors(dataset, plane_id, source) for plane_id in plane_ids_of(kind, count)]
 
 
@@ -119,20 +119,37 @@ def test_mixed_anchors_are_one_image_and_two_shuffled():
             assert pixels(image) == pixels(data.test_images[image_id])
 
 
-def test_gaussian_anchors_are_an_image_with_a_tenth_of_noise():
+def grey_with_noise(**options):
+    """The noise of a gaussian plane's second and third anchor, in units of pixels."""
     grey = np.full((4, 3, 20, 20), 128, np.uint8)
     grey[np.arange(4), 0, 0, 0] = np.arange(4)
-    data = Dataset(
-        "grey", grey, np.arange(4), grey, np.arange(4), tuple("abcd"), (0.5,) * 3, (0.2,) * 3
-    )
-    (anchors,) = drawn(data, "gaussian", 1)
+    std = (0.2, 0.1, 0.3)
+    data = Dataset("grey", grey, np.arange(4), grey, np.arange(4), tuple("abcd"), (0.5,) * 3, std)
+    (anchors,) = drawn(data, "gaussian", 1, **options)
     (image_id,) = set(anchors.image_ids)
     np.testing.assert_array_equal(anchors.images[0], grey[image_id])
     assert anchors.classes == (image_id,) * 3
     noise = anchors.images[1:].astype(float) - grey[image_id]
-    assert noise.std() == pytest.approx(25.5, rel=0.06)
     assert abs(noise.mean()) < 2
     assert (anchors.images[1] != anchors.images[2]).any()
+    return noise, std
+
+
+def test_gaussian_anchors_have_noise_of_a_half_and_a_quarter_in_units_of_inputs():
+    noise, std = grey_with_noise()
+    for channel, per_input in enumerate(std):
+        inputs = noise[:, channel] / 255 / per_input
+        left = 0.96  # of the standard deviation, by a cut at two of them
+        assert inputs[0].std() == pytest.approx(0.5 * left, rel=0.1)
+        assert inputs[1].std() == pytest.approx(0.25 * left, rel=0.1)
+        rounding = 0.5 / 255 / per_input
+        assert np.abs(inputs[0, 1:]).max() <= 1 + rounding
+        assert np.abs(inputs[1, 1:]).max() <= 0.5 + rounding
+
+
+def test_gaussian_anchors_of_the_first_studies_have_a_tenth_of_noise():
+    noise, _ = grey_with_noise(published=False)
+    assert noise.std() == pytest.approx(25.5, rel=0.06)
 
 
 def test_rotated_anchors_are_turned_by_quarters():

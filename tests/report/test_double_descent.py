@@ -1,19 +1,17 @@
 """A double-descent study: curves, claims, words and the page that shows them."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 from browser import blank_page, open_page
 from width_study import NOISE, grid, write_width_study
 
+from dbray.claims.double_descent import NO_NOISE, noise_name
 from dbray.config import NoiseConfig
 from dbray.report import write_report
-from dbray.report.claims.double_descent import check_double_descent
 from dbray.report.sections.double_descent import double_descent_in_words, shown_widths
 from dbray.report.tables.tables import load_tables
-from dbray.report.tables.width_curves import NO_NOISE, WidthCurves, noise_name, width_curves
+from dbray.report.tables.width_curves import WidthCurves, width_curves
 from dbray.scores.threshold import Threshold
 
 NOISY = "20 % wrong labels"
@@ -126,6 +124,7 @@ def made(noise, measure, values, half_width=0.01):
             "value": value,
             "low": value - half_width,
             "high": value + half_width,
+            "planes_only": False,
             "trials": 3,
         }
         for width, value in zip(WIDTHS, values, strict=True)
@@ -154,29 +153,6 @@ def both(error, regions, agreement, clean=RISE, half_width=0.01):
         made(NO_NOISE, "fragmentation", FALL, half_width),
     ]
     return made_curves(frames, THRESHOLDS)
-
-
-def outcomes(curves):
-    return {verdict.claim: verdict.outcome for verdict in check_double_descent(curves)}
-
-
-def test_the_claims_hold_where_the_curves_show_them():
-    assert outcomes(both(PEAK, PEAK, DIP, clean=[0.8, 0.7, 0.8, 0.85, 0.9])) == {
-        "C7": "holds",
-        "C8": "holds",
-    }
-
-
-def test_the_claims_do_not_hold_where_the_curves_show_the_contrary():
-    assert outcomes(both(PEAK, PEAK, RISE)) == {"C7": "does not hold", "C8": "does not hold"}
-    assert outcomes(both(FALL, PEAK, DIP))["C7"] == "does not hold"
-
-
-def test_the_claims_cannot_be_told_where_intervals_overlap_or_nothing_can_be_compared():
-    assert outcomes(both(PEAK, PEAK, DIP, half_width=0.3))["C7"] == "cannot be told"
-    unfitted = both(PEAK, PEAK, DIP)
-    nowhere = replace(unfitted, thresholds=dict.fromkeys(THRESHOLDS, Threshold(None, None, None)))
-    assert set(outcomes(nowhere).values()) == {"cannot be told"}
 
 
 def test_the_finding_in_words():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from dbray.scores.threshold import FITTED, Threshold, find_threshold, refine_widths
 
@@ -34,11 +35,25 @@ def test_the_level_is_not_reached_by_an_error_of_just_the_level():
 
 
 def test_seeds_that_differ_widen_the_interval():
-    errors = np.hstack([step(8, seeds=1), step(16, seeds=1), step(64, seeds=1)])
+    errors = step(16, seeds=4)
+    errors[1] = [0.0, 0.0, 0.03, 0.03]  # fitted by half of the seeds
+    assert find_threshold(WIDTHS, errors) == Threshold(16, 8, 16)
+    errors[2] = [0.0, 0.0, 0.0, 0.02]  # under the level on average, and not surely
+    assert find_threshold(WIDTHS, errors) == Threshold(16, 8, 32)
+
+
+def test_the_interval_is_students_over_seeds():
+    rng = np.random.default_rng(1)
+    errors = np.clip(rng.normal([[0.2], [0.02], [0.012], [0.008], [0.001]], 0.004, (5, 6)), 0, 1)
+    half = stats.t.ppf(0.975, 5) * errors.std(axis=1, ddof=1) / 6**0.5
+    means = errors.mean(axis=1)
     found = find_threshold(WIDTHS, errors)
-    assert found == Threshold(64, 8, 64)  # the mean is under the level where all of them are
-    errors[:, 2] = 0.2  # one seed never fits, so a draw of it alone says: beyond
-    assert find_threshold(WIDTHS, errors) == Threshold(None, 8, None)
+    assert found.low == next(w for w, e in zip(WIDTHS, means - half, strict=True) if e < FITTED)
+    assert found.high == next(w for w, e in zip(WIDTHS, means + half, strict=True) if e < FITTED)
+
+
+def test_a_single_seed_has_no_interval():
+    assert find_threshold(WIDTHS, step(16, seeds=1)) == Threshold(16, 16, 16)
 
 
 @given(st.permutations(range(4)), st.integers(0, 1000))
@@ -64,14 +79,14 @@ def test_the_first_width_counts_where_the_error_comes_back():
 
 
 def test_a_width_with_fewer_seeds_is_judged_by_those_it_has():
-    errors = step(16)
-    errors[2, 1:] = np.nan
+    errors = [*step(16)]
+    errors[2] = errors[2][:1]
     assert find_threshold(WIDTHS, errors) == Threshold(16, 16, 16)
 
 
 @pytest.mark.parametrize(
     ("widths", "errors"),
-    [([8, 4], np.zeros((2, 1))), ([4, 4], np.zeros((2, 1))), ([4], np.full((1, 2), np.nan))],
+    [([8, 4], np.zeros((2, 1))), ([4, 4], np.zeros((2, 1))), ([4], [np.empty(0)])],
 )
 def test_widths_out_of_order_or_without_a_result(widths, errors):
     with pytest.raises(ValueError, match="ascend"):

@@ -1,7 +1,9 @@
 """Studies on object storage: real servers over HTTP, their refusals and their bad days."""
 
+import os
 import pickle
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -71,17 +73,24 @@ def reach(monkeypatch):
     return to
 
 
+@pytest.fixture(scope="module")
+def ray_there(moto_url):
+    """A Ray whose processes reach the server that speaks S3; Google's needs no variables."""
+    with own_ray(environment(moto_url)):
+        yield
+
+
 def scores(storage):
     study = open_study(storage, "arch_repro")
     return {name: study.folder.read(f"scores/{name}.parquet") for name in TABLES}
 
 
 @pytest.fixture(scope="module")
-def main_job(moto_url, tmp_path_factory):
+def main_job(ray_there, moto_url, tmp_path_factory):
     """The main job on S3, again, and extended; then in a directory, all at once."""
     place = tmp_path_factory.mktemp("main_job")
     ended, tables = {}, {}
-    with own_ray(environment(moto_url)):
+    with mock.patch.dict(os.environ, environment(moto_url)):
         for step, seeds, storage in (
             ("first", "1", BUCKET),
             ("again", "1", BUCKET),
@@ -127,8 +136,9 @@ def test_the_report_is_made_again_where_the_study_lies(moto_url, reach, tmp_path
     assert open_folder(BUCKET).exists(page)
 
 
+@pytest.mark.usefixtures("ray_there")
 def test_the_main_job_on_googles_storage(tmp_path):
-    with google() as bucket, own_ray({}):
+    with google() as bucket:
         command = ("sweeps/arch_repro.py", *SMALL, "--seeds", "1", "--storage", bucket)
         ended = run_here(*command, cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr

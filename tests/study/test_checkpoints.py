@@ -17,6 +17,7 @@ from own_models import (
     net,
     normed,
     prefixed,
+    rebuilt,
     stored,
     tied,
 )
@@ -234,3 +235,33 @@ def test_models_of_libraries_by_name(tmp_path, factory):
     found, _ = stored(tmp_path, data, model.state_dict(), factory)
     assert found.config.architecture == factory
     assert_same(load(found.weights), model.state_dict())
+
+
+@pytest.mark.parametrize("preferred", [True, False])
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("name", ["vit", "resnet18k"])
+def test_weights_of_the_first_studies_fit_as_the_papers_do(
+    tmp_path, digits, name, published, preferred
+):
+    model = build_model(name, input_shape=(1, 8, 8), classes=10, seed=0, published=published)
+    torch.save({"state_dict": prefixed("module.", model.state_dict())}, tmp_path / "w.pt")
+    found = load_checkpoint(entry(tmp_path, name), digits, published=preferred)
+    assert found.config.published == published
+    checkpoint, read = rebuilt(found, digits)
+    assert_same(load(checkpoint.weights), model.state_dict())
+    assert (label_maps(read, digits) == label_maps(model.eval(), digits)).all()
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_where_weights_do_not_tell_the_study_does(tmp_path, digits, published):
+    model = build_model("mixer", input_shape=(1, 8, 8), classes=10, seed=0)
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    found = load_checkpoint(entry(tmp_path, "mixer"), digits, published=published)
+    assert found.config.published == published
+
+
+def test_weights_of_neither_are_refused_as_the_papers(tmp_path, digits):
+    state = build_model("vit", input_shape=(1, 8, 8), classes=10, seed=0).state_dict()
+    torch.save({name: t for name, t in state.items() if name != "head.bias"}, tmp_path / "w.pt")
+    with pytest.raises(UserError, match=r"1 tensor is missing, head\.bias"):
+        load_checkpoint(entry(tmp_path, "vit"), digits)

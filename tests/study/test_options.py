@@ -1,13 +1,16 @@
 """Options of studies: what they mean, what is refused, and how presets give way."""
 
 import dataclasses
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
+from commands import ROOT
 
 from dbray.command_line import parse
 from dbray.errors import UserError
+from dbray.planes import plane_kind
 from dbray.study import StudyOptions, TrainingOptions, presets_with
 from dbray.study.options import PRESETS
 
@@ -86,3 +89,25 @@ def test_a_given_option_wins_over_the_preset(monkeypatch, arguments, expected):
     monkeypatch.setattr(sys, "argv", ["study", *arguments])
     found = parse(TrainingOptions, presets_with({"paper": {"name": "own"}}))
     assert (found.planes, found.dataset, found.name) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, {("kl", 4)}),
+        ({"size": "paper"}, {("mse", 4)}),  # which no temperature softens
+        ({"size": "paper", "losses": ("kl", "mse")}, {("kl", 30), ("mse", 4)}),
+        ({"losses": ("kl", "hard"), "temperature": 2.0}, {("kl", 2), ("hard", 4)}),
+    ],
+)
+def test_what_students_learn_follows_the_size(digits, arguments, expected):
+    script = runpy.run_path(str(ROOT / "sweeps" / "distillation.py"))
+    options = script["Distillation"](teachers=("fcnet",), students=("mlp",), seeds=1, **arguments)
+    taught = [config.distillation for config in script["grid"](options, digits)]
+    assert {(each.loss, each.temperature) for each in taught if each} == expected
+
+
+def test_double_descent_shows_training_images(digits):
+    options = runpy.run_path(str(ROOT / "sweeps" / "double_descent.py"))["DoubleDescent"]()
+    assert [plane_kind(plane_id) for plane_id in options.pictured] == ["train"]
+    assert options.plane_kinds == ("test", "train")

@@ -78,30 +78,39 @@ def test_the_same_command_again_does_nothing(undisturbed):
 
 def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path):
     folder, _ = undisturbed
-    chance = random.Random(0)
+    chance, study = random.Random(0), tmp_path / "runs" / "arch_repro"
+
+    def made():
+        return [*study.glob("trials/*/committed.json"), *study.glob("scores/*.parquet")]
+
     for _ in range(2):
+        before = len(made())
         driver = subprocess.Popen(
             [sys.executable, str(ROOT / SCRIPT), *SMALL, "--max-concurrent", "1"],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(chance.uniform(7, 17))
+        wait_until(lambda n=before: len(made()) > n, driver)  # killed earlier, it has lost nothing
+        time.sleep(chance.uniform(0, 0.5))
         driver.kill()
         driver.wait()
-    survived = commit_times(tmp_path / "runs" / "arch_repro")
+    survived = commit_times(study)
+    assert survived
     run(cwd=tmp_path)
-    again = commit_times(tmp_path / "runs" / "arch_repro")
+    again = commit_times(study)
     assert {trial: again[trial] for trial in survived} == survived
-    assert scores(tmp_path / "runs" / "arch_repro") == scores(folder)
+    assert scores(study) == scores(folder)
 
 
-def test_more_seeds_and_planes_extend_a_study_to_what_it_would_have_been(tmp_path):
+def test_more_seeds_and_planes_extend_a_study_to_what_it_would_have_been(undisturbed, tmp_path):
+    folder, _ = undisturbed
     study = tmp_path / "runs" / "arch_repro"
-    more = ("--seeds", "3", "--planes", "8", "--arch", "resnet")
-    run("--arch", "resnet", cwd=tmp_path)
+    shutil.copytree(folder.parent, study.parent)
+    more = ("--seeds", "3", "--planes", "8")
     first = {p: p.read_bytes() for p in study.glob("trials/*/predictions.parquet")}
     run(*more, cwd=tmp_path)
+    assert len(first) == 4
     assert {p: p.read_bytes() for p in first} == first
     at_once = tmp_path / "at_once"
     at_once.mkdir()
@@ -148,7 +157,7 @@ def wait_until(happens, process, seconds=120):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    long = ("--epochs", "3000", "--checkpoint-seconds", "0")
+    long = ("--epochs", "3000", "--checkpoint-seconds", "0", "--max-concurrent", "1")
     driver = subprocess.Popen(
         [sys.executable, str(ROOT / SCRIPT), *SMALL, *long],
         cwd=tmp_path,

@@ -1,6 +1,8 @@
 """Several processes that train one model: the same as one, in the end."""
 
 import io
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,14 +49,14 @@ def trained(config, ranks):
     return losses, {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def act(rank, folder, name):
-    """One process of a group of two."""
+def act(rank, folder):
+    """One process of a group of two, which does all the acts one after the other."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
-    found = ACTS[name](ProcessGroup(rank, 2))
-    torch.save(found, f"{folder}/{rank}")
+    for name, do in ACTS.items():
+        torch.save(do(ProcessGroup(rank, 2)), f"{folder}/{name}{rank}")
     distributed.destroy_process_group()
 
 
@@ -91,14 +93,19 @@ def draw_plainly():
 ACTS = {"train": train_all, "fail": fail, "draw": draw}
 
 
-def by_two(name, folder):
-    """What the two processes found."""
-    multiprocessing.spawn(act, (str(folder), name), nprocs=2)
-    return [torch.load(folder / str(rank), weights_only=True) for rank in range(2)]
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory):
+    """What the two processes found in each act."""
+    folder = tmp_path_factory.mktemp("by_two")
+    multiprocessing.spawn(act, (str(folder),), nprocs=2)
+    return {
+        name: [torch.load(folder / f"{name}{rank}", weights_only=True) for rank in range(2)]
+        for name in ACTS
+    }
 
 
-def test_two_processes_train_what_one_trains(tmp_path):
-    found = by_two("train", tmp_path)
+def test_two_processes_train_what_one_trains(by_two):
+    found = by_two["train"]
     for name, config in RECIPES.items():
         (history, weights), (same_history, same_weights) = (each[name] for each in found)
         assert history == same_history
@@ -112,26 +119,22 @@ def test_two_processes_train_what_one_trains(tmp_path):
             torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
 
 
-def test_a_failure_of_the_leader_is_everyones(tmp_path):
-    assert by_two("fail", tmp_path) == ["the outputs are not finite"] * 2
+def test_a_failure_of_the_leader_is_everyones(by_two):
+    assert by_two["fail"] == ["the outputs are not finite"] * 2
 
 
-def test_dropout_differs_between_processes_and_their_generators_stay_together(tmp_path):
-    (own, after), (other, same) = by_two("draw", tmp_path)
+def test_dropout_differs_between_processes_and_their_generators_stay_together(by_two):
+    (own, after), (other, same) = by_two["draw"]
     assert own[0] != other[0]
     assert own[0] != own[1] == own[2]
     assert after == same == draw_plainly()
 
 
 SMALL = (
-    *("--arch", "mlp", "--seeds", "2", "--epochs", "30", "--planes", "4", "--resolution", "12"),
-    *("--picture-planes", "0", "--picture-resolution", "20", "--checkpoint-seconds", "0"),
+    *("--arch", "mlp", "--seeds", "2", "--epochs", "16", "--planes", "4", "--resolution", "12"),
+    *("--picture-planes", "", "--checkpoint-seconds", "0"),
 )
-
-
-def command(storage, *more):
-    script = str(ROOT / "sweeps" / "arch_repro.py")
-    return [sys.executable, script, *SMALL, "--storage", str(storage), *more]
+SCRIPT = "sweeps/arch_repro.py"
 
 
 def workers():
@@ -146,15 +149,16 @@ def workers():
 
 def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
     """Two cores and two trials of two workers each: one group after the other."""
-    asked = command(tmp_path, "--workers-per-trial", "2")
-    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as driver:
+    asked = [*SMALL, "--storage", str(tmp_path), "--workers-per-trial", "2"]
+    command = [sys.executable, str(ROOT / SCRIPT), *asked]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
         saved = tmp_path / "arch_repro" / "trials"
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not list(saved.glob("*/training_state*")):
             assert driver.poll() is None
             assert time.monotonic() < until
-            time.sleep(0.2)
-        subprocess.run(["kill", "-9", str(next(workers()))], check=True)
+            time.sleep(0.05)
+        os.kill(next(workers()), signal.SIGKILL)
         _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     committed = open_study(str(tmp_path), "arch_repro").committed()
@@ -175,9 +179,10 @@ def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
     ],
 )
 def test_what_no_workers_can_do_is_refused_at_once(tmp_path, more, line):
-    ended = subprocess.run(
-        command(tmp_path, *more), capture_output=True, text=True, check=False, timeout=200
-    )
+    from in_process import run_without_ray  # the processes of a group need no Ray
+
+    storage = ("--storage", str(tmp_path))
+    ended = run_without_ray(SCRIPT, *SMALL, *storage, *more, cwd=tmp_path)
     assert ended.returncode == 2
     assert line in ended.stderr
     assert "Traceback" not in ended.stderr

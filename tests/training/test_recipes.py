@@ -5,7 +5,7 @@ import torch
 
 from dbray.architectures import ARCHITECTURES, build_model
 from dbray.config import TrainingConfig
-from dbray.training import optimizer_recipe, recipe
+from dbray.training import DISTILLATION, optimizer_recipe, recipe
 from dbray.training.training import train
 
 
@@ -60,6 +60,10 @@ def test_the_papers_optimizer_study(name, adam, sgd):
         "sam": "step",
     }
     assert by["sam"].sam_radius == 0.05
+
+
+def test_the_papers_students_learn_logits_and_its_soft_outputs_are_at_thirty():
+    assert DISTILLATION == {"small": ("kl", 4), "paper": ("mse", 30)}
 
 
 @pytest.mark.parametrize("size", ["small", "paper"])

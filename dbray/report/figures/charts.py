@@ -3,8 +3,9 @@
 import altair as alt
 import pandas as pd
 
-from dbray.report.page.names import display_name
+from dbray.claims.names import display_name
 from dbray.report.page.theme import FAMILY_SCALE, INK, LINE_COLOURS, MUTED
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.selection import thinned
 from dbray.report.tables.tables import StudyTables, group_order
 
@@ -67,6 +68,7 @@ def agreement_matrix(tables: StudyTables) -> alt.TopLevelMixin:
 def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
     """Agreement between seeds of one group with its interval; each pair of trials a faint dot."""
     inside = tables.inside.sort_values("agreement", ascending=False)
+    inside = inside.assign(interval=ends_in_words(inside))
     order = list(inside.name_a)
     pairs = tables.pairs[tables.pairs.label_a == tables.pairs.label_b]
     y = alt.Y("name_a:N", sort=order, title=None)
@@ -88,8 +90,7 @@ def within_agreement(tables: StudyTables) -> alt.TopLevelMixin:
             tooltip=[
                 alt.Tooltip("name_a:N", title="group"),
                 alt.Tooltip("agreement:Q", format=".3f"),
-                alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
-                alt.Tooltip("high:Q", title="to", format=".3f"),
+                alt.Tooltip("interval:N", title="95 % interval"),
                 alt.Tooltip("kappa:Q", format=".3f"),
                 alt.Tooltip("pairs:Q", title="pairs of models"),
             ],
@@ -203,9 +204,7 @@ def _seeds_chart(
 
 def _both_halves(groups: pd.DataFrame) -> pd.DataFrame:
     """Every pair of groups in both orders, so that the matrix is whole."""
-    interval = [
-        f"{low:.3f} to {high:.3f}" for low, high in zip(groups.low, groups.high, strict=True)
-    ]
+    interval = ends_in_words(groups)
     columns = ["agreement", "kappa", "jaccard", "pairs"]
     one = groups[columns].assign(row=groups.name_a, column=groups.name_b, interval=interval)
     other = one.rename(columns={"row": "column", "column": "row"})

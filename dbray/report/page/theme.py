@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dbray.report.page.names import FAMILY_TITLES, Family
+from dbray.claims.names import FAMILY_TITLES, Family
 
 INK = "#1f2328"
 MUTED = "#5f6773"

@@ -3,18 +3,14 @@
 import altair as alt
 import pandas as pd
 
-from dbray.report.claims.architectures import Comparison, Interval, Verdict, decide
-from dbray.report.page.names import display_name
+from dbray.claims.distillation import Taught
+from dbray.claims.names import display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK
+from dbray.report.tables.intervals import row_with_interval
 from dbray.report.tables.tables import StudyTables, records
 
 CELL_WIDTH, CELL_HEIGHT = 118, 58  # px
-LOSSES = {
-    "kl": "soft outputs (KL divergence)",
-    "hard": "the teacher's classes (cross-entropy)",
-    "mse": "the teacher's logits (squared error)",
-}
 
 
 def distillation_section(tables: StudyTables) -> Section | None:
@@ -27,9 +23,9 @@ def distillation_section(tables: StudyTables) -> Section | None:
             row["teacher_name"],
             row["student_name"],
             row["learned"],
-            "{distilled:.3f} [{distilled_low:.3f}, {distilled_high:.3f}]".format_map(row),
-            "{from_labels:.3f} [{from_labels_low:.3f}, {from_labels_high:.3f}]".format_map(row),
-            "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]".format_map(row),
+            row_with_interval(row, "distilled"),
+            row_with_interval(row, "from_labels"),
+            row_with_interval(row, "difference", signed=True),
             str(row["students"]),
         ]
         for row in records(frame)
@@ -37,10 +33,10 @@ def distillation_section(tables: StudyTables) -> Section | None:
     prose = [
         "A student is trained on its teacher's outputs alone, from other initial weights and with "
         "another order of the data than its teacher. It is compared with that teacher, and so is "
-        "the same student (architecture, recipe, seeds) trained on the labels. The intervals draw "
-        f"planes and students anew ({int(frame.planes.iloc[0])} test planes, "
-        f"{int(frame.students.min())} students or more a cell); the difference is that of the same "
-        "draws.",
+        "the same student (architecture, recipe, seeds) trained on the labels. The intervals hold "
+        f"for other planes and other seeds ({int(frame.planes.iloc[0])} test planes, "
+        f"{int(frame.students.min())} students or more a cell); the difference is taken plane by "
+        "plane and seed by seed.",
     ]
     columns = [
         *("teacher", "student", "learned", "agreement, distilled", "agreement, from labels"),
@@ -70,10 +66,8 @@ def distillation_in_words(tables: StudyTables) -> str:
 def distillation_frame(tables: StudyTables) -> pd.DataFrame:
     """Rows of ``distillation`` with names for people."""
     rows = tables.distillation
-    learned = [
-        LOSSES[loss] + (f", temperature {temperature:g}" if loss == "kl" else "")
-        for loss, temperature in zip(rows.loss, rows.temperature, strict=True)
-    ]
+    named = rows[list(Taught._fields)].itertuples(index=False)
+    learned = [Taught(*row).learned for row in named]
     return rows.assign(
         teacher_name=rows.teacher.map(display_name),
         student_name=rows.student.map(display_name),
@@ -126,24 +120,3 @@ def distillation_matrix(frame: pd.DataFrame) -> alt.TopLevelMixin:
             "labels. Orange: distillation brings them closer.",
         ),
     )
-
-
-def check_distillation(tables: StudyTables) -> Verdict:
-    """C6 on the differences' intervals."""
-    zero = Interval("no difference", 0.0, 0.0, 0.0)
-    comparisons = [
-        Comparison(
-            Interval(
-                "{student_name} from {teacher_name} ({learned}): closer by".format_map(row),
-                row["difference"],
-                row["difference_low"],
-                row["difference_high"],
-            ),
-            zero,
-        )
-        for row in records(distillation_frame(tables))
-    ]
-    if not comparisons:
-        missing = "It needs finished students with their teachers and twins trained on labels."
-        return Verdict("C6", "cannot be told", "There is nothing to compare.", (), missing)
-    return decide("C6", comparisons)

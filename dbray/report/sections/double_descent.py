@@ -1,15 +1,19 @@
 """The report's parts of a double-descent study: curves, regions, numbers, in words."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
+from dbray.claims.contrasts import SCORED_KIND
+from dbray.claims.double_descent import NO_NOISE
 from dbray.config import TrialConfig
 from dbray.report.figures.epoch_charts import epochs_chart, history_chart
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.figures.width_charts import curves_chart, kinds_chart
 from dbray.report.page.page import Figure, Section, Table
-from dbray.report.tables.tables import SCORED_KIND, StudyTables, records
-from dbray.report.tables.width_curves import NO_NOISE, WidthCurves, label_at, width_history
+from dbray.report.tables.intervals import PLANES_ONLY_MEANS, with_interval
+from dbray.report.tables.tables import StudyTables, records
+from dbray.report.tables.width_curves import WidthCurves, label_at, width_history
 from dbray.scores.threshold import FITTED
 
 PLANES_A_FIGURE = 3
@@ -18,9 +22,10 @@ PLANES_A_FIGURE = 3
 def curves_section(curves: WidthCurves) -> Section:
     """Every measure against the width."""
     prose = [
-        "Errors are means over seeds with bootstrap intervals over seeds; regions, margins and "
-        "class skips draw planes or images and seeds anew, together. The training error is that of "
-        "the labels as they were taught, wrong ones among them.",
+        "Errors are means over seeds with their intervals over seeds (Student's t); those of "
+        "regions, margins, class skips and agreement hold for other planes or images, too. The "
+        "training error is that of the labels as they were taught, wrong ones among them.",
+        *([PLANES_ONLY_MEANS] if curves.curves.planes_only.any() else []),
         *(_threshold_in_words(curves, noise) for noise in curves.noises),
     ]
     return Section("Along the width", prose, [Figure("width-curves", curves_chart(curves))])
@@ -149,8 +154,8 @@ def _descent_in_words(curves: WidthCurves, noise: str) -> str:
     else:
         said = (
             f"{where}, test error falls to {valley['value']:.1%} at width {valley['width']}, peaks "
-            f"at width {peak['width']} ({peak['value']:.1%}, 95 % interval {peak['low']:.1%} to "
-            f"{peak['high']:.1%}) and falls again, to {last['value']:.1%} at width {last['width']}"
+            f"at width {peak['width']} ({peak['value']:.1%}{_between(peak)}) and falls again, to "
+            f"{last['value']:.1%} at width {last['width']}"
         )
     return f"{said}{_regions_in_words(curves, noise)}."
 
@@ -179,8 +184,15 @@ def _threshold_in_words(curves: WidthCurves, noise: str) -> str:
     )
 
 
+def _between(row: dict[str, Any]) -> str:
+    if math.isnan(row["low"]):
+        return ""
+    return f", 95 % interval {row['low']:.1%} to {row['high']:.1%}"
+
+
 def _cell(row: dict[str, Any]) -> str:
     """Mean and interval, kept on one line."""
     digits = 3 if row["value"] < 1 else 2
-    value, low, high = (f"{row[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]".replace(" ", "\N{NO-BREAK SPACE}")
+    ends = (row["value"], row["low"], row["high"])
+    said = with_interval(*ends, planes_only=row["planes_only"], digits=digits)
+    return said.replace(" ", "\N{NO-BREAK SPACE}")

@@ -3,13 +3,14 @@
 import altair as alt
 import pandas as pd
 
-from dbray.planes import OFF_MANIFOLD
+from dbray.claims.contrasts import SCORED_KIND
+from dbray.claims.names import KIND_TITLES, display_name
 from dbray.report.figures.gallery import gallery_chart
-from dbray.report.page.names import KIND_TITLES, display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.pictures import APART, Plane
-from dbray.report.tables.tables import SCORED_KIND, StudyTables, group_order
+from dbray.report.tables.tables import StudyTables, group_order
 
 CELL_WIDTH, CELL_HEIGHT = 84, 34  # px
 
@@ -25,7 +26,6 @@ def off_manifold_section(tables: StudyTables, *, confidence: bool) -> Section | 
         "manifold), or one image and changed copies of it (the neighbourhood of a point). What a "
         "model answers there was never trained, so it shows what the architecture itself prefers. "
         "None of it enters the scores above.",
-        *_pattern_in_words(tables, kinds),
     ]
     figures = [
         Figure(f"regions-apart-{number}", gallery_chart(tables, part, confidence=confidence))
@@ -42,10 +42,7 @@ def agreement_by_kind(tables: StudyTables, kinds: list[str]) -> alt.TopLevelMixi
     """Agreement within each group on each kind of planes, test planes first."""
     rows = tables.groups_by_kind
     inside = rows[(rows.group_a == rows.group_b) & rows.kind.isin([SCORED_KIND, *kinds])]
-    interval = [
-        f"{low:.3f} to {high:.3f}" for low, high in zip(inside.low, inside.high, strict=True)
-    ]
-    frame = inside.assign(group=inside.name_a, interval=interval)
+    frame = inside.assign(group=inside.name_a, interval=ends_in_words(inside))
     return _heat_map(
         frame[["group", "kind", "agreement", "interval", "planes"]],
         tables,
@@ -132,28 +129,6 @@ def _comparison(tables: StudyTables, kinds: list[str]) -> Table:
             ]
         )
     return Table(["slices through", "within a group", "between groups", "difference"], rows)
-
-
-def _pattern_in_words(tables: StudyTables, kinds: list[str]) -> list[str]:
-    """C9: whether patterns off the data are a group's own, and the same for all its models."""
-    said = []
-    for kind in [kind for kind in kinds if kind in OFF_MANIFOLD]:
-        inside, between = _within_and_between(tables, kind)
-        if not len(inside) or not len(between):
-            continue
-        known = inside.set_index("group_a").agreement
-        with_others = pd.concat(
-            [between.set_index(side).agreement for side in ("group_a", "group_b")]
-        )
-        own = known > with_others.groupby(level=0).max().reindex(known.index)
-        said.append(f"on {kind} slices {int(own.sum())} of {len(own)}")
-    if not said:
-        return []
-    return [
-        "C9, off the manifold each family shows its own typical pattern, much the same for every "
-        "seed. By that, two models of a group should agree with each other more than with models "
-        f"of any other group. They do: {'; '.join(said)} groups."
-    ]
 
 
 def _within_and_between(tables: StudyTables, kind: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,15 +5,16 @@ from itertools import groupby
 import altair as alt
 import pandas as pd
 
+from dbray.claims.names import display_name
+from dbray.claims.optimizers import OPTIMIZERS as TITLES
 from dbray.config import TrialConfig
-from dbray.report.claims.architectures import Comparison, Interval, Verdict, decide
-from dbray.report.page.names import display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import LINE_COLOURS
+from dbray.report.tables.intervals import ends_in_words, with_interval
 from dbray.report.tables.tables import StudyTables, records
-from dbray.scores.intervals import mean_interval
+from dbray.scores.jackknife import SHARE, estimate, over_trials
 
-TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "sam": "SAM"}
+AGREEMENT = ("agreement", "low", "high", "planes_only")
 
 
 def optimizer_section(tables: StudyTables) -> Section | None:
@@ -27,15 +28,17 @@ def optimizer_section(tables: StudyTables) -> Section | None:
         [
             row["architecture"],
             TITLES[row["optimizer"]],
-            "{accuracy:.3f} [{accuracy_low:.3f}, {accuracy_high:.3f}]".format_map(row),
-            "{agreement:.3f} [{low:.3f}, {high:.3f}]".format_map(row),
+            with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
+            with_interval(
+                row["agreement"], row["low"], row["high"], planes_only=row["planes_only"]
+            ),
             str(row["models"]),
         ]
         for row in records(frame)
     ]
     prose = [
         "Agreement between seeds with its interval over planes and seeds; accuracy is the mean "
-        "over seeds, its interval a bootstrap over seeds. Both are 95 %.",
+        "over seeds, with its interval over seeds (Student's t). Both are 95 %.",
         _accuracy_in_words(frame),
     ]
     columns = ["architecture", "optimizer", "test accuracy", "agreement within", "models"]
@@ -52,15 +55,19 @@ def optimizer_frame(tables: StudyTables) -> pd.DataFrame:
         if label not in within or not isinstance(config, TrialConfig):
             continue
         accuracy = trials.test_accuracy.to_numpy(float)
-        low, high = mean_interval(accuracy, sorted(trials.trial_id))
+        mean = estimate(
+            over_trials(accuracy, str(label)),
+            bounds=SHARE,
+            step=1 / tables.info["dataset"]["test_images"],
+        )
         rows.append(
             {
                 "architecture": display_name(config.name),
                 "optimizer": config.training.optimizer,
-                "accuracy": accuracy.mean(),
-                "accuracy_low": low,
-                "accuracy_high": high,
-                **{name: within[str(label)][name] for name in ("agreement", "low", "high")},
+                "accuracy": mean.value,
+                "accuracy_low": mean.low,
+                "accuracy_high": mean.high,
+                **{name: within[str(label)][name] for name in AGREEMENT},
                 "models": len(trials),
             }
         )
@@ -74,7 +81,8 @@ def optimizer_frame(tables: StudyTables) -> pd.DataFrame:
 def optimizer_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Agreement against test accuracy, one panel an architecture, a cross of intervals a point."""
     names = [name for name in TITLES.values() if name in set(frame.optimizer.map(TITLES))]
-    base = alt.Chart(frame.assign(name=frame.optimizer.map(TITLES))).encode(
+    named = frame.assign(name=frame.optimizer.map(TITLES), interval=ends_in_words(frame))
+    base = alt.Chart(named).encode(
         color=alt.Color(
             "name:N", title="optimizer", scale=alt.Scale(domain=names, range=LINE_COLOURS[:4])
         ),
@@ -102,8 +110,7 @@ def optimizer_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
                 alt.Tooltip("name:N", title="optimizer"),
                 alt.Tooltip("accuracy:Q", title="test accuracy", format=".3f"),
                 alt.Tooltip("agreement:Q", format=".3f"),
-                alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
-                alt.Tooltip("high:Q", title="to", format=".3f"),
+                alt.Tooltip("interval:N", title="95 % interval"),
             ],
         ),
     ).properties(width=230, height=210)
@@ -118,28 +125,6 @@ def optimizer_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         )
     )
     return chart
-
-
-def check_optimizers(tables: StudyTables) -> Verdict:
-    """C5: SAM's models agree with each other more than SGD's and Adam's, in each architecture."""
-    frame = optimizer_frame(tables)
-    comparisons = []
-    for name, rows in groupby(records(frame), key=lambda row: row["architecture"]):
-        found = {
-            row["optimizer"]: Interval(
-                f"{name} with {TITLES[row['optimizer']]}", row["agreement"], row["low"], row["high"]
-            )
-            for row in rows
-        }
-        comparisons += [
-            Comparison(found["sam"], found[other])
-            for other in ("sgd", "adam")
-            if "sam" in found and other in found
-        ]
-    if not comparisons:
-        missing = "It needs SAM beside SGD or Adam, each with two finished trials."
-        return Verdict("C5", "cannot be told", "There is nothing to compare.", (), missing)
-    return decide("C5", comparisons)
 
 
 def _accuracy_in_words(frame: pd.DataFrame) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from dbray.claims.names import display_name
 from dbray.config import TrialConfig
-from dbray.report.page.names import display_name
 from dbray.report.page.page import Section, Table
 from dbray.report.tables.tables import StudyTables
 from dbray.store import Study

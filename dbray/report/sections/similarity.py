@@ -5,7 +5,7 @@ from dataclasses import asdict
 import altair as alt
 import pandas as pd
 
-from dbray.report.page.names import display_name
+from dbray.claims.names import display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK, MUTED
 from dbray.report.tables.tables import StudyTables, records
@@ -79,7 +79,7 @@ def correlation_chart(correlations: pd.DataFrame) -> alt.TopLevelMixin:
         height=34 * len(known),
         title=alt.TitleParams(
             "Do measures on test images order the pairs as the planes do?",
-            subtitle="Dot: all pairs; bar: 95 % bootstrap interval over models.",
+            subtitle="Dot: all pairs; bar: 95 % interval over models.",
         ),
     )
 

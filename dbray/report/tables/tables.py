@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from dbray.claims import Claim, Result, asked_of, read_results, study_claims
+from dbray.claims.contrasts import SCORED_KIND
+from dbray.claims.names import FAMILY_TITLES, display_name, family
 from dbray.config import AnyConfig, TrialConfig, group_label
 from dbray.errors import UserError
-from dbray.report.page.names import FAMILY_TITLES, display_name, family
 from dbray.report.tables.pictures import Picture, Plane, gallery_planes, read_pictures
 from dbray.report.tables.score_tables import read_fragmentation, read_pairs, read_scores
 from dbray.report.tables.selection import (
@@ -23,7 +25,6 @@ from dbray.report.tables.selection import (
 from dbray.store import CommittedTrial, FailedTrial, Study, scope_of, stale_tables
 from dbray.store.schemas import HISTORY
 
-SCORED_KIND = "test"  # reproducibility is defined on planes through test images
 SEEDS_SHOWN = 3  # an architecture, in the gallery
 
 
@@ -44,6 +45,8 @@ class StudyTables:
         Trials that are in no score, with the reasons.
     stale
         Score tables that were made of other trials than the study has now.
+    claims, contrasts
+        What the study can be held against, and the differences that were measured for it.
     shown
         Labels of the groups that the page shows: all, unless there are very many.
     groups, pairs
@@ -75,6 +78,8 @@ class StudyTables:
     damaged: dict[str, str]
     foreign: dict[str, str]
     stale: list[str]
+    claims: list[Claim]
+    contrasts: list[Result]
     shown: list[str]
     groups: pd.DataFrame
     groups_by_kind: pd.DataFrame
@@ -124,6 +129,7 @@ def load_tables(study: Study) -> StudyTables:
         raise UserError(f"{study.location}: no finished trial to report on; run the sweep first")
     trials = trials_frame(inventory.committed, info["group_by"])
     planes = gallery_planes(study)
+    scope = scope_of(study, inventory.committed)
     by_group = named_groups(read_scores(study, "agreement_by_group"))
     groups = by_group[by_group.kind == SCORED_KIND].reset_index(drop=True)
     # The curves of a study of widths are made of all its groups.
@@ -140,7 +146,9 @@ def load_tables(study: Study) -> StudyTables:
         failed=inventory.failed,
         damaged=inventory.damaged,
         foreign=inventory.foreign,
-        stale=stale_tables(study, scope_of(study, inventory.committed), read_through=False),
+        stale=stale_tables(study, scope, read_through=False),
+        claims=study_claims(asked_of(scope)),
+        contrasts=read_results(study),
         shown=labels,
         groups=groups,
         groups_by_kind=by_group,

@@ -7,12 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dbray.claims.contrasts import SCORED_KIND
 from dbray.config import TrialConfig, group_label, stored_config
 from dbray.errors import UserError
 from dbray.planes import plane_ids_of
-from dbray.report.tables.tables import SCORED_KIND
 from dbray.scores.agreement import count_agreements
-from dbray.scores.jackknife import Estimate, Float64, estimate, holm
+from dbray.scores.jackknife import (
+    DIFFERENCE,
+    SHARE,
+    Estimate,
+    Float64,
+    Parts,
+    combined,
+    estimate,
+    holm,
+)
 from dbray.store import CommittedTrial, Study, read_label_maps
 
 SAME = (  # what must be equal for label maps to be comparable: path in study.json, name for people
@@ -22,9 +31,8 @@ SAME = (  # what must be equal for label maps to be comparable: path in study.js
     ("planes.resolution", "--resolution"),
     ("planes.extent", "extent of the planes"),
 )
+SIDES = ("first", "second")  # the two studies' trials
 SEEDS = ("weights_seed", "data_seed", "dataset_fingerprint", "model", "weights_sha256")
-SHARE = (0.0, 1.0)  # range of an agreement
-DIFFERENCE = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -143,8 +151,8 @@ def _compare(label: str, one: Side, two: Side, planes: int) -> GroupPair:
     same = np.equal.outer(*(np.array(names, object) for names in members)).astype(bool)
     eye = [~np.eye(count, dtype=bool) for count in counts]
     parts = [
-        _parts(agreements / points, pairs, sides=(0,), one_group=True)
-        for agreements, pairs in zip(inside, eye, strict=True)
+        _parts(agreements / points, pairs, side, one_group=True)
+        for agreements, pairs, side in zip(inside, eye, SIDES, strict=True)
     ]
     return GroupPair(
         label,
@@ -153,40 +161,27 @@ def _compare(label: str, one: Side, two: Side, planes: int) -> GroupPair:
         (_estimate(parts[0]), _estimate(parts[1])),
         _change(*parts),
         None,
-        _estimate(_parts(across / points, same, sides=(0,))),  # leaves out both of a pair
-        _estimate(_parts(across / points, ~same)),
+        _estimate(_parts(across / points, same, SIDES[0])),  # leaves out both of a pair
+        _estimate(_parts(across / points, ~same, *SIDES)),
     )
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """A mean over pairs, on each plane, and without each trial of each side."""
-
-    by_plane: Float64
-    left_out: tuple[Float64, ...]
-
-    @property
-    def value(self) -> float:
-        return float(self.by_plane.mean())
-
-
 def _parts(
-    shares: Float64,
-    pairs: NDArray[np.bool_],
-    *,
-    sides: Sequence[int] = (0, 1),
-    one_group: bool = False,
-) -> _Parts | None:
-    """Parts of the mean of shares (P, S_a, S_b) over the chosen pairs; None if there are none.
+    shares: Float64, pairs: NDArray[np.bool_], *sides: str, one_group: bool = False
+) -> Parts | None:
+    """Mean of shares (P, S_a, S_b) over the chosen pairs; None if there are none.
 
-    ``sides`` says whose trials are left out. With ``one_group`` both sides are the same trials,
-    each pair in both orders.
+    ``sides`` are those whose trials are left out. With ``one_group`` both sides are the same
+    trials, each pair in both orders.
     """
     if not pairs.any():
         return None
-    means = shares.mean(axis=0)
-    left_out = tuple(_without(means, pairs, axis=side, both=one_group) for side in sides)
-    return _Parts(shares[:, pairs].mean(axis=1), left_out)
+    means, by_plane = shares.mean(axis=0), shares[:, pairs].mean(axis=1)
+    without = {
+        side: _without(means, pairs, axis=0 if one_group else SIDES.index(side), both=one_group)
+        for side in sides
+    }
+    return Parts(float(by_plane.mean()), by_plane, without)
 
 
 def _without(means: Float64, pairs: NDArray[np.bool_], *, axis: int, both: bool = False) -> Float64:
@@ -202,22 +197,15 @@ def _without(means: Float64, pairs: NDArray[np.bool_], *, axis: int, both: bool 
     return np.array(found if len(found) == means.shape[axis] else [])
 
 
-def _estimate(parts: _Parts | None) -> Estimate | None:
-    if parts is None:
-        return None
-    return estimate(parts.value, parts.by_plane, parts.left_out, bounds=SHARE)
+def _estimate(parts: Parts | None) -> Estimate | None:
+    return estimate(parts, bounds=SHARE) if parts else None
 
 
-def _change(before: _Parts | None, after: _Parts | None) -> Estimate | None:
+def _change(before: Parts | None, after: Parts | None) -> Estimate | None:
     """The second mean less the first, paired by planes."""
     if before is None or after is None:
         return None
-    left_out = (
-        *(after.value - scores for scores in before.left_out),
-        *(scores - before.value for scores in after.left_out),
-    )
-    by_plane = after.by_plane - before.by_plane
-    return estimate(after.value - before.value, by_plane, left_out, bounds=DIFFERENCE)
+    return estimate(combined([(1.0, after), (-1.0, before)]), bounds=DIFFERENCE)
 
 
 def _symmetric(agreements: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dbray.config import NoiseConfig, TrialConfig, architecture_name
+from dbray.claims.contrasts import SCORED_KIND
+from dbray.claims.double_descent import noise_name
+from dbray.claims.names import display_name
+from dbray.config import TrialConfig, architecture_name
 from dbray.planes import NOISY
-from dbray.report.page.names import display_name
-from dbray.report.tables.tables import SCORED_KIND, StudyTables, records
-from dbray.scores.intervals import mean_interval
+from dbray.report.tables.tables import StudyTables, records
+from dbray.scores.jackknife import SHARE, estimate, over_trials
 from dbray.scores.threshold import Threshold, find_threshold
-
-NO_NOISE = "no label noise"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WidthCurves:
         All of them, ascending; names of the label noises, the least noise first.
     curves
         One row a noise, width, epoch (0: trained to the end) and measure: ``value``, ``low``,
-        ``high``, and the number of ``trials``.
+        ``high``, ``planes_only``, and the number of ``trials``.
     by_kind
         The same for fragmentation, agreement, margin and skips by ``kind`` of planes or images, of
         models trained to the end.
@@ -101,7 +101,7 @@ def width_curves(tables: StudyTables) -> WidthCurves:
         family=display_name(str(places.architecture.iloc[0])),
         widths=sorted(places.width.unique().tolist()),
         noises=order,
-        curves=pd.concat([_errors(trials), on_test], ignore_index=True),
+        curves=pd.concat([_errors(trials, tables.info["dataset"]), on_test], ignore_index=True),
         by_kind=by_kind[by_kind.epoch == 0],
         dots=_dots(tables, trials, groups),
         thresholds={noise: _threshold(trials, noise) for noise in order},
@@ -128,16 +128,6 @@ def width_history(tables: StudyTables) -> pd.DataFrame:
     return rows.assign(test_error=1 - rows.test_accuracy)
 
 
-def noise_name(noise: NoiseConfig | None) -> str:
-    """A label noise for people."""
-    return (
-        NO_NOISE
-        if noise is None
-        else f"{noise.share * 100:g} % wrong labels"
-        + ("" if noise.kind == "symmetric" else f" ({noise.kind})")
-    )
-
-
 def _place(config: TrialConfig) -> dict[str, Any]:
     return {
         "architecture": architecture_name(config.architecture, 0),
@@ -148,18 +138,16 @@ def _place(config: TrialConfig) -> dict[str, Any]:
     }
 
 
-def _errors(trials: pd.DataFrame) -> pd.DataFrame:
-    """Both errors: means over seeds, the interval a bootstrap over seeds."""
+def _errors(trials: pd.DataFrame, dataset: Mapping[str, int]) -> pd.DataFrame:
+    """Both errors: means over seeds with their intervals over seeds."""
     rows = []
     for (noise, width, epoch), group in trials.groupby(["noise", "width", "epoch"]):
-        ordered = group.sort_values("trial_id")
-        for measure in ("test_error", "train_error"):
-            values = ordered[measure].to_numpy(np.float64)
-            low, high = mean_interval(values, ordered.trial_id.tolist())
-            row = {"noise": noise, "width": width, "epoch": epoch, "measure": measure}
-            rows.append(
-                {**row, "value": values.mean(), "low": low, "high": high, "trials": len(values)}
-            )
+        for measure, images in (("test_error", "test_images"), ("train_error", "train_images")):
+            parts = over_trials(group[measure].to_numpy(np.float64), "seeds")
+            mean = estimate(parts, bounds=SHARE, step=1 / dataset[images])
+            about = {"noise": noise, "width": width, "epoch": epoch, "measure": measure}
+            found = {"value": mean.value, "low": mean.low, "high": mean.high}
+            rows.append({**about, **found, "planes_only": False, "trials": len(group)})
     return pd.DataFrame(rows)
 
 
@@ -171,7 +159,7 @@ def _by_kind(tables: StudyTables, groups: pd.DataFrame) -> pd.DataFrame:
         (
             "agreement",
             inside.rename(columns={"group_a": "group", "pairs": "trials"}),
-            {"agreement": "value", "low": "low", "high": "high"},
+            {"agreement": "value", "low": "low", "high": "high", "planes_only": "planes_only"},
         ),
         ("margin", tables.lines_by_group, _columns("margin")),
         ("skips", tables.lines_by_group, _columns("skips")),
@@ -188,7 +176,8 @@ def _by_kind(tables: StudyTables, groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(name: str) -> dict[str, str]:
-    return {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
+    ends = {f"{name}_low": "low", f"{name}_high": "high"}
+    return {name: "value", **ends, "planes_only": "planes_only"}
 
 
 def _dots(tables: StudyTables, trials: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
@@ -221,5 +210,5 @@ def _threshold(trials: pd.DataFrame, noise: str) -> Threshold:
     rows = trials[(trials.noise == noise) & (trials.epoch == 0)]
     if not len(rows):
         return Threshold(None, None, None)
-    table = rows.pivot_table(index="width", columns="seed", values="train_error").sort_index()
-    return find_threshold(table.index.tolist(), table.to_numpy(np.float64))
+    errors = rows.groupby("width").train_error.apply(lambda of_width: of_width.to_numpy(float))
+    return find_threshold(errors.index.tolist(), errors.tolist())

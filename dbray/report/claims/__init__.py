@@ -1,1 +1,0 @@
-"""The paper's claims, held against a study's scores."""

@@ -1,0 +1,160 @@
+"""The report's verdicts: a study's own contrasts, and the paper's claims."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from dbray.claims import NAMED, Claim, Result, Verdict, verdict
+from dbray.claims.verdicts import NO_NUMBER
+from dbray.config import TrialConfig
+from dbray.report.figures.contrasts import contrasts_chart
+from dbray.report.page.page import Figure, Section, Table
+from dbray.report.tables.intervals import PLANES_ONLY_MEANS, with_interval
+from dbray.report.tables.tables import StudyTables
+
+DISTILLED_BY_UNITS = 30  # rows of the figure; the table has them all
+RULE = (
+    "A claim is a few differences that are named beforehand. It holds if the 95 % interval of each "
+    "lies above zero; it does not hold if one lies below zero, corrected for their number (Holm); "
+    "otherwise it cannot be told, and with fewer than three seeds nothing is."
+)
+
+
+def named_section(tables: StudyTables) -> Section | None:
+    """The differences that a user asked for."""
+    claims = [claim for claim in tables.claims if claim.name == NAMED]
+    if not claims:
+        return None
+    prose = ["Agreement within the first group less that within the second.", *_looks(tables)]
+    return _section("What this study was asked", prose, claims, tables)
+
+
+def claims_section(tables: StudyTables) -> Section | None:
+    """The paper's claims, each with its verdict."""
+    claims = [claim for claim in tables.claims if claim.name != NAMED]
+    if not claims:
+        return None
+    prose = [
+        "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks, held against "
+        f"this study. {RULE}",
+        *_looks(tables),
+    ]
+    return _section("Does it show what the paper found?", prose, claims, tables)
+
+
+def _section(title: str, prose: list[str], claims: Sequence[Claim], tables: StudyTables) -> Section:
+    verdicts = [verdict(claim, tables.contrasts) for claim in claims]
+    results = [result for found in verdicts for result in found.results]
+    if any(result.planes_only for result in results):
+        prose = [*prose, PLANES_ONLY_MEANS]
+    shown = [_as_shown(found, tables) for found in verdicts]
+    if not results:
+        return Section(title, prose, verdicts=shown)
+    few = results if len(results) <= DISTILLED_BY_UNITS else [r for r in results if r.decides]
+    name = "named-contrasts" if claims[0].name == NAMED else "contrasts"
+    figure = Figure(name, contrasts_chart(few))
+    return Section(title, prose, [figure], [_table(results)], verdicts=shown)
+
+
+def _as_shown(found: Verdict, tables: StudyTables) -> dict[str, str]:
+    reason = [found.reason, found.claim.missing, what_would_decide(found, tables)]
+    return {
+        "claim": "asked" if found.claim.name == NAMED else found.claim.name,
+        "outcome": found.outcome,
+        "statement": found.claim.statement,
+        "reason": " ".join(filter(None, reason)),
+    }
+
+
+def what_would_decide(found: Verdict, tables: StudyTables) -> str:
+    """What to do about a claim that cannot be told."""
+    told = [result for result in found.results if result.decides]
+    if found.outcome != "cannot be told" or not told:
+        return ""
+    few = min(result.seeds for result in told)
+    if few < 3:
+        return f"What would help: {_with_seeds(tables, 3)}."
+    if found.seeds_needed is None:
+        return f"What would decide it: {NO_NUMBER}."
+    return (
+        f"What would decide it, if means and variances stay: {found.seeds_needed} seeds, "
+        f"{_with_seeds(tables, found.seeds_needed)}."
+    )
+
+
+def _with_seeds(tables: StudyTables, seeds: int) -> str:
+    """The study's last command with another number of seeds."""
+    if not all(isinstance(config, TrialConfig) for config in tables.configs.values()):
+        return f"{seeds} models of each group"
+    commands = [entry.get("command") for entry in tables.info["invocations"]]
+    return command_with_seeds(str(commands[-1]) if commands and commands[-1] else "", seeds)
+
+
+def command_with_seeds(command: str, seeds: int) -> str:
+    """A command with ``--seeds`` set.
+
+    Examples
+    --------
+    >>> command_with_seeds("sweeps/arch_repro.py --seeds 3 --planes 50", 5)
+    'sweeps/arch_repro.py --planes 50 --seeds 5'
+    """
+    words = iter(_words(command))
+    kept = []
+    for word in words:
+        if word == "--seeds":
+            next(words, None)
+        elif not word.startswith("--seeds="):
+            kept.append(word)
+    return " ".join([*map(shlex.quote, kept), "--seeds", str(seeds)])
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote without its other half
+        return command.split()
+
+
+def _looks(tables: StudyTables) -> list[str]:
+    looks = tables.info.get("looks", [])
+    if len(looks) < 2:
+        return []
+    return [
+        f"Seeds were added until the contrasts were told, with looks at {_listed(looks)} seeds. So "
+        "that looking often does not find what is not there, every look has "
+        f"{5 / len(looks):.2g} % of error instead of 5 % (Bonferroni), and the intervals are "
+        f"{100 - 5 / len(looks):.4g} % ones."
+    ]
+
+
+def _listed(items: Sequence[Any]) -> str:
+    return f"{', '.join(map(str, items[:-1]))} and {items[-1]}"
+
+
+def _table(results: Sequence[Result]) -> Table:
+    rows = [
+        [
+            result.claim if result.claim != NAMED else "",
+            result.name + ("" if result.decides else " (beside)"),
+            with_interval(
+                result.difference,
+                result.low,
+                result.high,
+                planes_only=result.planes_only,
+                signed=True,
+            ),
+            f"{result.p:.2g}",
+            "" if result.p_holm is None else f"{result.p_holm:.2g}",
+            str(result.seeds),
+            _needed(result),
+        ]
+        for result in results
+    ]
+    columns = ["claim", "difference", "value", "p", "p (Holm)", "seeds", "seeds to tell it"]
+    return Table(columns, rows)
+
+
+def _needed(result: Result) -> str:
+    if result.planes_only or result.seeds < 3:
+        return "at least 3"
+    return "more than 100" if result.seeds_needed is None else str(result.seeds_needed)

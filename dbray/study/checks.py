@@ -1,0 +1,78 @@
+"""What a study refuses before it changes anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dbray.architectures import check_trainable
+from dbray.claims import check_contrasts
+from dbray.config import AnyConfig, SizeName, TrialConfig, group_label
+from dbray.datasets import Dataset
+from dbray.errors import UserError
+from dbray.store import Study
+from dbray.training import smallest_shard, steps_per_epoch
+
+
+def check_grid(
+    study: Study, planned: Mapping[str, Any], configs: Sequence[AnyConfig], dataset: Dataset
+) -> None:
+    """Check that every trial of a grid can be trained, and compared as it is asked for.
+
+    Parameters
+    ----------
+    planned
+        What ``study.json`` is to say.
+
+    Raises
+    ------
+    UserError
+        If not.
+    """
+    _check_contrasts(study, planned, configs)
+    _check_architectures(configs, dataset)
+    _check_shards(configs, dataset)
+
+
+def _check_contrasts(
+    study: Study, planned: Mapping[str, Any], configs: Sequence[AnyConfig]
+) -> None:
+    """Refuse contrasts of groups that there are none of."""
+    named = planned.get("contrasts") or []
+    if not named:
+        return
+    finished = study.committed() if study.folder.exists("study.json") else []
+    known = [*(trial.config for trial in finished), *configs]
+    groups = {group_label(config, planned["group_by"]) for config in known}
+    check_contrasts(named, groups, planned["planes"]["counts"])
+
+
+def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
+    """Build every kind of model that is to be trained, before any is.
+
+    One of the user's own makes a step of a training, too. Checkpoints were tried as they were
+    loaded.
+    """
+    kinds: set[tuple[str, int, SizeName, bool]] = {
+        (c.architecture, c.width, c.size, c.published)
+        for c in configs
+        if isinstance(c, TrialConfig)
+    }
+    shape, classes = dataset.input_shape, dataset.classes
+    for name, width, size, published in sorted(kinds):
+        check_trainable(
+            name, input_shape=shape, classes=classes, width=width, size=size, published=published
+        )
+
+
+def _check_shards(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
+    """Refuse batches that are too small for those who share them; batch norm needs two images."""
+    images = len(dataset.train_labels)
+    for config in configs:
+        if isinstance(config, TrialConfig) and config.training.workers_per_trial > 1:
+            steps = steps_per_epoch(images, config.training.batch_size)
+            size = config.training.workers_per_trial
+            if smallest_shard(images, steps, size) < 2:
+                raise UserError(
+                    f"--workers-per-trial {size}: {images} images in {steps} steps an epoch are "
+                    f"{images // steps} a step, {images / steps / size:.2g} a worker, where 2 are "
+                    "needed; lower it, or raise --batch-size"
+                )
