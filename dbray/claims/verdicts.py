@@ -83,8 +83,7 @@ def verdict(claim: Claim, results: Sequence[Result]) -> Verdict:
         return Verdict(claim, "cannot be told", "There is nothing to compare.", own)
     against = [r for r in told if decided(r) and r.difference < 0 and _corrected(r) < 1 - r.level]
     if all(decided(result) and result.difference > 0 for result in told):
-        text = "The difference lies" if len(told) == 1 else f"All {len(told)} differences lie"
-        return Verdict(claim, "holds", f"{text} above zero.", own)
+        return Verdict(claim, "holds", _above(told), own)
     if against:
         clearest = min(against, key=lambda result: result.p)
         text = f"{clearest.name} lies below zero: {in_words(clearest)}."
@@ -111,6 +110,14 @@ def in_words(result: Result) -> str:
     """A difference with its interval."""
     ends = f"[{result.low:+.3f}, {result.high:+.3f}]"
     return f"{result.difference:+.3f} {ends}{' planes only' if result.planes_only else ''}"
+
+
+def _above(told: Sequence[Result]) -> str:
+    least = min(told, key=lambda result: result.low)
+    if len(told) == 1:
+        return f"{least.name} lies above zero: {in_words(least)}."
+    said = f"{least.name} {in_words(least)}"
+    return f"All {len(told)} differences lie above zero, the least surely {said}."
 
 
 def _undecided(told: Sequence[Result]) -> str:

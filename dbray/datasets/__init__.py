@@ -11,6 +11,7 @@ from dbray.errors import UserError
 # Loader and what it brings; the modules behind it are imported when a data set is loaded.
 DATASETS = {
     "digits": "1,797 real 8x8 handwritten digits that ship inside scikit-learn",
+    "scenes": "those digits at random places of scikit-learn's two photographs, in colour",
     "cifar10": "CIFAR-10, through torchvision",
     "cifar100": "CIFAR-100, through torchvision",
     "svhn": "street-view house numbers, through torchvision",
@@ -76,6 +77,10 @@ def _loader(spec: str, data_dir: Path) -> Callable[[], Dataset]:
         from dbray.datasets.digits import load_digits
 
         return load_digits
+    if spec == "scenes":
+        from dbray.datasets.scenes import load_scenes
+
+        return load_scenes
     from dbray.datasets.torchvision_sets import load_torchvision
 
     return lambda: load_torchvision(spec, data_dir)

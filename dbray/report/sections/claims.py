@@ -143,8 +143,8 @@ def _table(results: Sequence[Result]) -> Table:
                 planes_only=result.planes_only,
                 signed=True,
             ),
-            f"{result.p:.2g}",
-            "" if result.p_holm is None else f"{result.p_holm:.2g}",
+            _p_value(result.p),
+            "" if result.p_holm is None else _p_value(result.p_holm),
             str(result.seeds),
             _needed(result),
         ]
@@ -152,6 +152,10 @@ def _table(results: Sequence[Result]) -> Table:
     ]
     columns = ["claim", "difference", "value", "p", "p (Holm)", "seeds", "seeds to tell it"]
     return Table(columns, rows)
+
+
+def _p_value(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def _needed(result: Result) -> str:
