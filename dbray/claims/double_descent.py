@@ -9,7 +9,7 @@ References
 Somepalli et al., CVPR 2022, section 4.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +37,11 @@ def noise_name(noise: NoiseConfig | None) -> str:
         return NO_NOISE
     kind = "" if noise.kind == "symmetric" else f" ({noise.kind})"
     return f"{noise.share * 100:g} % wrong labels{kind}"
+
+
+def regions_kind(kinds: Collection[str]) -> str:
+    """Kind of planes on which regions are counted along the width; empty if there is none."""
+    return next((kind for kind in FRAGMENTATION_KINDS if kind in kinds), "")
 
 
 def widths_by_noise(trials: Mapping[str, Sequence[CommittedTrial]]) -> dict[str, Widths]:
@@ -97,7 +102,7 @@ def _peak(widths: Widths, asked: Asked, noise: str) -> Iterable[Contrast]:
     narrow = [width for width in found if threshold and width <= NARROW * threshold]
     if threshold not in found or not narrow or max(found) == threshold:
         return
-    kind = next((kind for kind in FRAGMENTATION_KINDS if kind in asked.kinds), "")
+    kind = regions_kind(asked.kinds)
     here, about = found[threshold], f" ({noise})" if noise else ""
     for other in (max(narrow), max(found)):
         there = found[other]

@@ -44,6 +44,8 @@ def test_the_curves_are_means_over_a_groups_trials(study, curves):
                 assert row.low <= row.value <= row.high
             counts = study.read_table("scores/fragmentation.parquet").to_pandas()
             mine = counts[counts.trial_id.isin([t.trial_id for t in here])]
+            regions = curves.curve("fragmentation", noise_name(noise)).loc[width].value
+            assert regions == pytest.approx(mine[mine.kind == "train"].components.mean())
             for kind in ("test", "train_mislabelled"):
                 row = curves.by_kind.query(
                     "measure == 'fragmentation' and kind == @kind and width == @width"

@@ -73,7 +73,7 @@ def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_p
         assert row["students"] == 2
         assert row["difference"] == pytest.approx(row["distilled"] - row["from_labels"])
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
-    check_page(study / "report" / "index.html", charts=11)
+    check_page(study / "report" / "index.html", charts=12)
 
 
 def test_a_study_of_widths_is_refined_around_its_thresholds(tmp_path):
@@ -151,7 +151,7 @@ def test_planes_and_pictures_of_every_kind_grow_without_training(tmp_path):
         table = pq.read_table(path.parent / pictures)
         assert table.schema.metadata[b"resolution"] == b"30"
         assert {"labels", "confidence"} <= set(table.column_names)
-    check_page(study / "report" / "index.html", charts=13)
+    check_page(study / "report" / "index.html", charts=14)
     refused = run_here(
         "sweeps/arch_repro.py", *SMALL, *small, "--adversarial-to", "resnet:0", cwd=tmp_path
     )

@@ -96,8 +96,9 @@ def numbers_section(tables: StudyTables, curves: WidthCurves) -> Section:
         *("margin", "censored", "class skips"),
     ]
     prose = [
-        "Means, with 95 % intervals in brackets; regions and agreement on test planes, margins and "
-        "class skips of test images. Censored: the share of lines on which the class never changes."
+        "Means, with 95 % intervals in brackets: regions on planes through training images (test "
+        "images, if there are none), agreement on test planes, margins and class skips of test "
+        "images. Censored: the share of lines on which the class never changes."
     ]
     found = [
         Table(columns, _numbers(tables, curves, noise), noise[0].upper() + noise[1:])

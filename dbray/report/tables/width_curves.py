@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dbray.claims.contrasts import SCORED_KIND
-from dbray.claims.double_descent import noise_name
+from dbray.claims.double_descent import noise_name, regions_kind
 from dbray.claims.names import display_name
 from dbray.config import TrialConfig, architecture_name
 from dbray.planes import NOISY
@@ -29,7 +29,7 @@ class Measure:
 MEASURES = (
     Measure("test_error", "test error", percent=True),
     Measure("train_error", "training error (labels as taught)", percent=True),
-    Measure("fragmentation", "regions a test plane"),
+    Measure("fragmentation", "regions a plane"),
     Measure("agreement", "agreement between seeds", percent=True),
     Measure("margin", "mean margin of test images"),
     Measure("skips", "class skips on a line"),
@@ -95,13 +95,15 @@ def width_curves(tables: StudyTables) -> WidthCurves:
     trials = trials.assign(test_error=1 - trials.test_accuracy, train_error=1 - trials.fit_accuracy)
     groups = places.sort_values("by_planes").drop_duplicates("label").set_index("label")
     by_kind = _by_kind(tables, groups)
-    on_test = by_kind[by_kind.kind == SCORED_KIND]
+    regions = regions_kind(by_kind.kind.unique())
+    wanted = by_kind.measure.map(lambda name: regions if name == "fragmentation" else SCORED_KIND)
+    scored = by_kind[by_kind.kind == wanted]
     order = places.sort_values(["share", "noise"]).noise.drop_duplicates().tolist()
     return WidthCurves(
         family=display_name(str(places.architecture.iloc[0])),
         widths=sorted(places.width.unique().tolist()),
         noises=order,
-        curves=pd.concat([_errors(trials, tables.info["dataset"]), on_test], ignore_index=True),
+        curves=pd.concat([_errors(trials, tables.info["dataset"]), scored], ignore_index=True),
         by_kind=by_kind[by_kind.epoch == 0],
         dots=_dots(tables, trials, groups),
         thresholds={noise: _threshold(trials, noise) for noise in order},
@@ -187,7 +189,8 @@ def _dots(tables: StudyTables, trials: pd.DataFrame, groups: pd.DataFrame) -> pd
         about.assign(measure=measure, value=trials.set_index("trial_id")[measure])
         for measure in ("test_error", "train_error")
     ]
-    regions = tables.fragmentation[tables.fragmentation.kind == SCORED_KIND]
+    counts = tables.fragmentation
+    regions = counts[counts.kind == regions_kind(counts.kind.unique())]
     frames.append(_joined(about, regions, "components", "fragmentation"))
     lines = tables.lines[tables.lines.kind == SCORED_KIND]
     frames += [_joined(about, lines, name, name) for name in ("margin", "skips")]
