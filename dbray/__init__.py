@@ -1,7 +1,8 @@
 """dbray measures how reproducible the training of a neural network is.
 
-For notebooks: ``compare`` holds models against each other; ``load_dataset`` and ``build_model``
-bring data and architectures by name. They load torch, and so are imported when first asked for.
+For notebooks: ``compare`` holds models against each other, ``StudyResults`` opens a finished study;
+``load_dataset`` and ``build_model`` bring data and architectures by name. Most of these load torch,
+and so are imported when first asked for.
 """
 
 from importlib import import_module
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbray.architectures import build_model
     from dbray.datasets import load_dataset
-    from dbray.notebook import Comparison, compare
+    from dbray.notebook import Comparison, StudyResults, compare
 
 __version__ = "0.1.0"
-__all__ = ["Comparison", "build_model", "compare", "load_dataset"]
+__all__ = ["Comparison", "StudyResults", "build_model", "compare", "load_dataset"]
 
 _HOMES = {
     "Comparison": "dbray.notebook",
+    "StudyResults": "dbray.notebook",
     "build_model": "dbray.architectures",
     "compare": "dbray.notebook",
     "load_dataset": "dbray.datasets",

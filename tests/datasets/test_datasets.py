@@ -23,6 +23,20 @@ def test_digits_split(digits):
     assert everything.max() == 255
 
 
+def test_digits_are_scikit_learns_by_its_stratified_split(digits):
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    source = load_digits()
+    train, test = train_test_split(
+        np.arange(1797), test_size=360, random_state=0, stratify=source.target
+    )
+    images = np.rint(source.images * (255 / 16)).astype(np.uint8)[:, None]
+    assert np.array_equal(digits.train_images, images[np.sort(train)])
+    assert np.array_equal(digits.test_images, images[np.sort(test)])
+    assert np.array_equal(digits.test_labels, source.target[np.sort(test)])
+
+
 def test_fingerprint_knows_one_pixel(digits):
     again = load_dataset("digits")
     assert again.fingerprint == digits.fingerprint

@@ -15,7 +15,7 @@ from torch import nn
 
 from dbray.errors import TrialFailedError, UserError, one_line, reason
 from dbray.labelling import label_dtype, label_planes
-from dbray.notebook_checks import (
+from dbray.notebook.checks import (
     adapted,
     checked_count,
     checked_device,
