@@ -121,7 +121,7 @@ def test_a_description_of_what_ships(digits):
 
 
 def test_unknown_name_lists_the_choices():
-    with pytest.raises(UserError, match="digits, cifar10"):
+    with pytest.raises(UserError, match="digits, scenes, cifar10"):
         validate_dataset("imagenet")
 
 

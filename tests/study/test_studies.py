@@ -47,7 +47,7 @@ def test_optimizers_are_compared_and_one_is_added_later(tmp_path):
     assert found == {"resnet/adamw", "resnet/sam", "resnet/sgd"}
     trained = {c["training"]["optimizer"]: c["training"] for c in configs(study).values()}
     assert trained["sam"]["learning_rate"] == trained["sgd"]["learning_rate"]
-    check_page(study / "report" / "index.html", charts=10)
+    check_page(study / "report" / "index.html", charts=11)
 
 
 def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_path):
