@@ -119,7 +119,7 @@ def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:
 def _models(pair: GroupPair) -> list[str]:
     """Number and mean test accuracy of the group's models in each study."""
     both = zip(pair.trials, pair.accuracy, strict=True)
-    return [f"{count}, {accuracy:.3f}" for count, accuracy in both]
+    return [f"{count}, {_text(accuracy)}" for count, accuracy in both]
 
 
 def comparison_chart(pairs: Sequence[GroupPair], names: tuple[str, str]) -> alt.TopLevelMixin:

@@ -10,7 +10,7 @@ from dbray.claims.optimizers import OPTIMIZERS as TITLES
 from dbray.config import TrialConfig
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import LINE_COLOURS
-from dbray.report.tables.intervals import ends_in_words, with_interval
+from dbray.report.tables.intervals import ends_in_words, one_image, with_interval
 from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.jackknife import SHARE, estimate, over_trials
 
@@ -58,7 +58,7 @@ def optimizer_frame(tables: StudyTables) -> pd.DataFrame:
         mean = estimate(
             over_trials(accuracy, str(label)),
             bounds=SHARE,
-            step=1 / tables.info["dataset"]["test_images"],
+            step=one_image(tables.info["dataset"], "test_images"),
         )
         rows.append(
             {

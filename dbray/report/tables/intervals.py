@@ -1,6 +1,7 @@
 """How a score and its interval are written on a page."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,12 @@ def with_interval(
         return f"{value:{form}}"
     mark = f" {PLANES_ONLY}" if planes_only else ""
     return f"{value:{form}} [{low:{form}}, {high:{form}}]{mark}"
+
+
+def one_image(dataset: Mapping[str, Any], split: str) -> float:
+    """Share of one image of a split (``test_images``); 0 where a study does not say how many."""
+    count = dataset.get(split, 0)
+    return 1 / count if count else 0.0
 
 
 def row_with_interval(row: dict[str, Any], name: str, *, signed: bool = False) -> str:

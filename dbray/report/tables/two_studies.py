@@ -11,6 +11,7 @@ from dbray.claims.contrasts import SCORED_KIND
 from dbray.config import TrialConfig, group_label, stored_config
 from dbray.errors import UserError
 from dbray.planes import plane_ids_of
+from dbray.report.tables.intervals import one_image
 from dbray.scores.agreement import count_agreements
 from dbray.scores.jackknife import (
     DIFFERENCE,
@@ -21,6 +22,7 @@ from dbray.scores.jackknife import (
     combined,
     estimate,
     holm,
+    over_trials,
 )
 from dbray.store import CommittedTrial, Study, read_label_maps
 
@@ -44,7 +46,7 @@ class GroupPair:
 
     label: str
     trials: tuple[int, int]
-    accuracy: tuple[float, float]  # mean test accuracy
+    accuracy: tuple[Estimate, Estimate]  # mean test accuracy
     within: tuple[Estimate | None, Estimate | None]  # of two seeds, in each study
     change: Estimate | None  # second study's less the first's
     p_holm: float | None  # of the change, corrected for the number of groups
@@ -157,7 +159,7 @@ def _compare(label: str, one: Side, two: Side, planes: int) -> GroupPair:
     return GroupPair(
         label,
         counts,
-        (_accuracy(first), _accuracy(second)),
+        (_accuracy(first, one), _accuracy(second, two)),
         (_estimate(parts[0]), _estimate(parts[1])),
         _change(*parts),
         None,
@@ -221,8 +223,10 @@ def _label_maps(study: Study, trials: Sequence[CommittedTrial], planes: int) -> 
     return np.stack(maps).reshape(len(trials), planes, -1)
 
 
-def _accuracy(trials: Sequence[CommittedTrial]) -> float:
-    return float(np.mean([trial.metrics["test_accuracy"] for trial in trials]))
+def _accuracy(trials: Sequence[CommittedTrial], side: Side) -> Estimate:
+    values = np.array([trial.metrics["test_accuracy"] for trial in trials])
+    step = one_image(side.info["dataset"], "test_images")
+    return estimate(over_trials(values, "seeds"), bounds=SHARE, step=step)
 
 
 def _facts(info: Mapping[str, Any]) -> dict[str, str]:
