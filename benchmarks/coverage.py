@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dbray.scores.jackknife import (
+    COUNT,
     SHARE,
     Float64,
     Parts,
@@ -69,7 +70,7 @@ class World:
     def accuracies(self, trials: Float64) -> Parts:
         """Share of test images that each trial gets right, on the images that all share."""
         right = self.rng.binomial(IMAGES, np.clip(1 - trials, 0, 1))
-        return over_trials(right / IMAGES, "a")
+        return over_trials(right / IMAGES, "a", images=IMAGES)
 
 
 def within(agreements: Float64, name: str) -> Parts:
@@ -80,9 +81,9 @@ def within(agreements: Float64, name: str) -> Parts:
     return over_pairs(by_plane, sums, PLANES * POINTS, name)
 
 
-def covers(parts: Parts, truth: float, *, step: float = 0.0) -> bool:
+def covers(parts: Parts, truth: float) -> bool:
     """Whether the interval of a share holds its true value."""
-    found = estimate(parts, bounds=SHARE if truth <= 1 else (0.0, np.inf), step=step)
+    found = estimate(parts, bounds=SHARE if truth <= 1 else COUNT)
     return found.low <= truth <= found.high
 
 
@@ -104,7 +105,7 @@ def _regions(world: World, seeds: int) -> bool:
 
 
 def _accuracy(world: World, seeds: int) -> bool:
-    return covers(world.accuracies(world.trials(seeds)), 1 - MEAN, step=1 / IMAGES)
+    return covers(world.accuracies(world.trials(seeds)), 1 - MEAN)
 
 
 def _difference(world: World, seeds: int) -> bool:

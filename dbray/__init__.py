@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbray.architectures import build_model
     from dbray.datasets import load_dataset
-    from dbray.notebook import Comparison, StudyResults, compare
+    from dbray.notebook.comparison import Comparison, compare
+    from dbray.notebook.results import StudyResults
 
 __version__ = "0.1.0"
 __all__ = ["Comparison", "StudyResults", "build_model", "compare", "load_dataset"]
 
 _HOMES = {
-    "Comparison": "dbray.notebook",
-    "StudyResults": "dbray.notebook",
+    "Comparison": "dbray.notebook.comparison",
+    "StudyResults": "dbray.notebook.results",
     "build_model": "dbray.architectures",
-    "compare": "dbray.notebook",
+    "compare": "dbray.notebook.comparison",
     "load_dataset": "dbray.datasets",
 }
 

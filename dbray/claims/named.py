@@ -32,7 +32,7 @@ def check_contrasts(texts: Sequence[str], groups: Collection[str], kinds: Collec
                 f"{one_line(unknown[0])!r}; it has {known}"
             )
         if SCORED_KIND not in kinds:
-            raise UserError("--contrast compares agreement on test planes; give them --plane-kinds")
+            raise UserError("--contrast: compares agreement on test planes; add --plane-kinds test")
 
 
 def named_claim(asked: Asked) -> Claim | None:

@@ -1,11 +1,8 @@
 """Measured contrasts as a study has them on storage."""
 
 from dbray.claims.verdicts import Result
-from dbray.errors import UserError
 from dbray.store import Study
-from dbray.store.score_schemas import CONTRASTS
-
-PATH = "scores/contrasts.parquet"
+from dbray.store.scope import check_columns
 
 
 def read_results(study: Study) -> list[Result]:
@@ -18,10 +15,6 @@ def read_results(study: Study) -> list[Result]:
     UserError
         If they were written by another version.
     """
-    table = study.read_table(PATH)
-    if not table.schema.equals(CONTRASTS):
-        raise UserError(
-            f"{study.location}/{PATH}: has the columns of another version of dbray; run the "
-            "study's command again, which scores its trials anew"
-        )
+    table = study.read_table("scores/contrasts.parquet")
+    check_columns(study, "contrasts", table.schema)
     return [Result(**row) for row in table.to_pylist()]

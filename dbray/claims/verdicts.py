@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dbray.claims.contrasts import Claim
-from dbray.scores.jackknife import MOST_SEEDS
+from dbray.claims.words import with_interval
+from dbray.scores.jackknife import FEWEST_SEEDS, MOST_SEEDS
 
 Outcome = Literal["holds", "does not hold", "cannot be told"]
-FEWEST_SEEDS = 3
+NO_NUMBER = f"no number of seeds up to {MOST_SEEDS} at this size of effect"
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,23 @@ def seeds_to_settle(told: Sequence[Result]) -> int | None:
 
 def in_words(result: Result) -> str:
     """A difference with its interval."""
-    ends = f"[{result.low:+.3f}, {result.high:+.3f}]"
-    return f"{result.difference:+.3f} {ends}{' planes only' if result.planes_only else ''}"
+    ends = (result.low, result.high)
+    return with_interval(result.difference, *ends, planes_only=result.planes_only, signed=True)
+
+
+def needed_in_words(result: Result) -> str:
+    """How many seeds would tell a difference from zero, if all stays as it is."""
+    if result.seeds < FEWEST_SEEDS or result.planes_only:
+        return f"at least {FEWEST_SEEDS}"
+    return f"more than {MOST_SEEDS}" if result.seeds_needed is None else str(result.seeds_needed)
 
 
 def _above(told: Sequence[Result]) -> str:
     least = min(told, key=lambda result: result.low)
     if len(told) == 1:
         return f"{least.name} lies above zero: {in_words(least)}."
-    said = f"{least.name} {in_words(least)}"
-    return f"All {len(told)} differences lie above zero, the least surely {said}."
+    said = f"{least.name}, {in_words(least)}"
+    return f"All {len(told)} differences lie above zero. The closest to it is {said}."
 
 
 def _undecided(told: Sequence[Result]) -> str:
@@ -133,6 +141,3 @@ def _undecided(told: Sequence[Result]) -> str:
 
 def _corrected(result: Result) -> float:
     return result.p if result.p_holm is None else result.p_holm
-
-
-NO_NUMBER = f"no number of seeds up to {MOST_SEEDS} at this size of effect"

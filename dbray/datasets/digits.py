@@ -2,6 +2,7 @@
 
 import base64
 from importlib.metadata import distribution
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,8 @@ TEST = (
 
 def load_digits() -> Dataset:
     """Digits with pixel values 0..16 scaled to 0..255, split into 1,437 and 360 images."""
-    # The file alone: importing scikit-learn takes longer than many a command that wants digits.
-    path = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
-    table = np.loadtxt(str(path), delimiter=",", dtype=np.int64)  # 64 pixels and the class
+    path = packaged("data/digits.csv.gz")
+    table = np.loadtxt(path, delimiter=",", dtype=np.int64)  # 64 pixels and the class
     images = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = table[:, -1]
     test = is_test_image(len(labels))
@@ -36,6 +36,11 @@ def load_digits() -> Dataset:
         mean=mean,
         std=std,
     )
+
+
+def packaged(name: str) -> Path:
+    """A file of scikit-learn's data; importing it takes longer than many a command wants data."""
+    return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{name}")))
 
 
 def is_test_image(count: int) -> NDArray[np.bool_]:

@@ -8,9 +8,10 @@ as in photographs of things, and unlike in digits as they ship.
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dbray.datasets.dataset import Dataset, channel_statistics
-from dbray.datasets.digits import load_digits
+from dbray.datasets.digits import load_digits, packaged
 
 SIDE = 10  # pixels of an image
 COPIES = 3  # of every training digit, each at a place and on a patch of its own
@@ -49,9 +50,8 @@ def load_scenes() -> Dataset:
 
 def _photographs() -> Floats:
     """The two photographs with pixels from 0 to 255, shape (2, height, width, 3)."""
-    from sklearn.datasets import load_sample_images
-
-    images = np.stack(load_sample_images().images).astype(np.float32)
+    files = [packaged(f"images/{name}.jpg") for name in ("china", "flower")]
+    images = np.stack([np.asarray(Image.open(file)) for file in files]).astype(np.float32)
     count, height, width, channels = images.shape
     rows, columns = height // SHRINK, width // SHRINK
     blocks = images[:, : rows * SHRINK, : columns * SHRINK].reshape(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from dbray.claims import Key, asked_of, study_claims
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.contrasts import Contrasts
-from dbray.jobs.distillation import DistillationJob
+from dbray.jobs.distillation import SEEDS, DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
@@ -49,13 +49,14 @@ def score(
     # Whoever looks several times, and stops when something is told, splits the error over the looks
     # (Bonferroni's inequality holds however they depend on each other).
     level = 1 - (1 - LEVEL) / max(1, len(scope.looks))
-    sizes = {name: len(trials) for name, trials in groups.items()}
+    students = DistillationJob(study, scope)
+    sizes = {name: len(trials) for name, trials in groups.items()} | {SEEDS: len(students.units)}
     contrasts = Contrasts(study_claims(asked_of(scope)), sizes, level)
     jobs: list[Job] = [
         FragmentationJob(study, scope),
         AgreementJob(study, scope),
         SimilarityJob(study, scope),
-        DistillationJob(study, scope),
+        students,
         LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.
@@ -63,10 +64,11 @@ def score(
     tables = run(tasks)
     for job in jobs:
         job.write(islice(tables, len(job.items)), contrasts)
+    images = study.info["dataset"].get("test_images", 0)
     for name, trials in groups.items():
         errors = [1 - t.metrics["test_accuracy"] for t in trials if "test_accuracy" in t.metrics]
         if len(errors) == len(trials):
-            parts = over_trials(np.array(errors), name)
+            parts = over_trials(np.array(errors), name, images=images)
             contrasts.take(Key("test_error", "", name, name), parts)
     table = contrasts.table().cast(scope.stamped(CONTRASTS))
     study.write_bytes("scores/contrasts.parquet", parquet_bytes(table))

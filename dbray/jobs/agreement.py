@@ -19,9 +19,17 @@ import pyarrow as pa
 from dbray.claims import Key
 from dbray.jobs.columns import interval_columns
 from dbray.jobs.contrasts import Contrasts
-from dbray.jobs.pairs import Block, PairSums, PairTask, blocks_of, group_pairs, sum_pairs
+from dbray.jobs.pairs import (
+    Block,
+    GroupPair,
+    PairSums,
+    PairTask,
+    blocks_of,
+    group_pairs,
+    sum_pairs,
+)
 from dbray.scores.agreement import cohens_kappa, mean_jaccard
-from dbray.scores.jackknife import SHARE, Float64, Parts, across_pairs, estimate, over_pairs
+from dbray.scores.jackknife import SHARE, Parts, across_pairs, estimate, over_pairs
 from dbray.store import Study
 from dbray.store.scope import Scope
 from dbray.store.score_schemas import AGREEMENT, AGREEMENT_BY_GROUP
@@ -118,58 +126,36 @@ def _finish(
         schema=AGREEMENT,
     )
     groups = []
-    for names, rows_of, columns_of, place in group_pairs(task):
-        parts = _parts(task, sums, names, rows_of, columns_of, place)
-        contrasts.take(Key("agreement", kind, *names), parts)
-        row = _group_row(task, parts, names, (rows_of, columns_of), kappa, jaccard)
-        groups.append(row | {"kind": kind})
+    for both in group_pairs(task):
+        parts = _parts(task, sums, both)
+        contrasts.take(Key("agreement", kind, *both.names), parts)
+        # Pairs that do not count hold zero in both matrices.
+        means = {
+            "kappa": float(kappa[both.members].sum()) / both.pairs,
+            "jaccard": float(jaccard[both.members].sum()) / both.pairs,
+        }
+        groups.append(
+            {
+                "group_a": both.names[0],
+                "group_b": both.names[1],
+                "kind": kind,
+                **interval_columns("agreement", estimate(parts, bounds=SHARE), alone=True),
+                **means,
+                "pairs": both.pairs,
+                "planes": len(task.kind_planes),
+            }
+        )
     return pairs, groups
 
 
-def _parts(
-    task: PairTask,
-    sums: PairSums,
-    names: tuple[str, str],
-    rows: slice,
-    columns: slice,
-    place: tuple[int, int],
-) -> Parts:
+def _parts(task: PairTask, sums: PairSums, both: GroupPair) -> Parts:
     """The agreement of two groups, taken apart."""
-    pairs = _pairs(names, rows, columns)
-    by_plane = sums.by_plane[:, place[0], place[1]] / (pairs * task.points)
+    by_plane = sums.by_plane[:, *both.place] / (both.pairs * task.points)
     points = len(task.kind_planes) * task.points
-    agreements = sums.agreements[rows, columns]
-    if names[0] == names[1]:
-        return over_pairs(by_plane, agreements, points, names[0])
-    return across_pairs(by_plane, agreements, points, names)
-
-
-def _pairs(names: tuple[str, str], rows: slice, columns: slice) -> int:
-    size_a: int = rows.stop - rows.start
-    size_b: int = columns.stop - columns.start
-    return size_a * (size_a - 1) // 2 if names[0] == names[1] else size_a * size_b
-
-
-def _group_row(
-    task: PairTask,
-    parts: Parts,
-    names: tuple[str, str],
-    places: Sequence[slice],
-    kappa: Float64,
-    jaccard: Float64,
-) -> dict[str, Any]:
-    rows, columns = places
-    pairs = _pairs(names, rows, columns)
-    # Pairs that do not count hold zero in both matrices.
-    return {
-        "group_a": names[0],
-        "group_b": names[1],
-        **interval_columns("agreement", estimate(parts, bounds=SHARE), alone=True),
-        "kappa": float(kappa[rows, columns].sum()) / pairs,
-        "jaccard": float(jaccard[rows, columns].sum()) / pairs,
-        "pairs": pairs,
-        "planes": len(task.kind_planes),
-    }
+    agreements = sums.agreements[both.members]
+    if both.is_within:
+        return over_pairs(by_plane, agreements, points, both.names[0])
+    return across_pairs(by_plane, agreements, points, both.names)
 
 
 SUMS = [field.name for field in fields(PairSums)]

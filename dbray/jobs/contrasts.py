@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-import numpy as np
 import pyarrow as pa
 
 from dbray.claims import Claim, Contrast, Key, Result
@@ -27,7 +26,7 @@ class Contrasts:
         Parameters
         ----------
         trials
-            Number of trials of each group.
+            Number of trials of each group that can be left out of a score.
         level
             Of the intervals of contrasts.
         """
@@ -63,10 +62,6 @@ class Contrasts:
 
     def _result(self, contrast: Contrast, parts: Parts) -> Result:
         found = estimate(parts, level=self._level)
-        counts = [
-            self._trials.get(group, int(np.isfinite(scores).sum()))
-            for group, scores in parts.without.items()
-        ]
         return Result(
             claim=contrast.claim,
             name=contrast.name,
@@ -80,7 +75,7 @@ class Contrasts:
             p_holm=None,
             level=self._level,
             planes_only=found.planes_only,
-            seeds=min(counts, default=0),
+            seeds=min(self._trials[group] for group in parts.without),
             seeds_needed=seeds_to_decide(parts, level=self._level),
         )
 

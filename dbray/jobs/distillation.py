@@ -35,6 +35,11 @@ class DistillationJob:
             return []
         return list(triples(trial for _, trial in self.scope.grouped_trials).items())
 
+    @cached_property
+    def units(self) -> list[set[str]]:
+        """Trials that are left out together, one set a seed."""
+        return seed_units(some for _, some in self.items)
+
     def work(self, item: tuple[Taught, list[Triple]]) -> pa.Table:
         """Share of points of each plane on which both students agree with the teacher."""
         ids = self.scope.plane_ids(SCORED_KIND)
@@ -44,10 +49,11 @@ class DistillationJob:
 
     def write(self, results: Iterator[pa.Table], contrasts: Contrasts) -> None:
         """Put the pairs of teacher and student together."""
-        units = seed_units(some for _, some in self.items)
         rows = []
         for (taught, some), table in zip(self.items, results, strict=True):
-            touched = np.array([[bool(t.ids & unit) for t in some] for unit in units])  # (U, S)
+            touched = np.array(
+                [[bool(t.ids & unit) for t in some] for unit in self.units]
+            )  # (U, S)
             parts = {
                 name: _by_unit(np.array(table[name].to_pylist()), touched)
                 for name in ("distilled", "from_labels")

@@ -102,8 +102,28 @@ def blocks_of(trials: Sequence[tuple[str, CommittedTrial]], classes: int) -> lis
     return [Block(tuple(t for _, t in b), tuple(g for g, _ in b)) for b in blocks]
 
 
-def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice, tuple[int, int]]]:
-    """Pairs of groups that the task's two blocks hold: names, places of their trials, and own."""
+@dataclass(frozen=True)
+class GroupPair:
+    """Two groups, or one with itself, whose trials are compared."""
+
+    names: tuple[str, str]
+    members: tuple[slice, slice]  # places of their trials in the two blocks
+    place: tuple[int, int]  # their own
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it is one group with itself."""
+        return self.names[0] == self.names[1]
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of trials."""
+        a, b = (members.stop - members.start for members in self.members)
+        return int(a * (a - 1) // 2 if self.is_within else a * b)
+
+
+def group_pairs(task: PairTask) -> Iterator[GroupPair]:
+    """Pairs of groups that the task's two blocks hold."""
     for i, (group_a, rows) in enumerate(task.a.group_slices().items()):
         for j, (group_b, columns) in enumerate(task.right.group_slices().items()):
             if group_a == group_b:
@@ -111,7 +131,7 @@ def group_pairs(task: PairTask) -> Iterator[tuple[tuple[str, str], slice, slice,
             else:
                 counts = not task.within_groups and (task.b is not None or group_a < group_b)
             if counts:
-                yield (group_a, group_b), rows, columns, (i, j)
+                yield GroupPair((group_a, group_b), (rows, columns), (i, j))
 
 
 def sum_pairs(study: Study, task: PairTask) -> PairSums:

@@ -3,8 +3,9 @@
 ``compare`` needs torch and ``StudyResults`` does not, so each is imported when first asked for.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+import dbray
 
 if TYPE_CHECKING:
     from dbray.notebook.comparison import Comparison, compare
@@ -12,14 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "StudyResults", "compare"]
 
-_HOMES = {
-    "Comparison": "dbray.notebook.comparison",
-    "StudyResults": "dbray.notebook.results",
-    "compare": "dbray.notebook.comparison",
-}
-
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class or a function
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'dbray.notebook' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(dbray, name)

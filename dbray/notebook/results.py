@@ -1,5 +1,6 @@
 """A finished study in a notebook: its tables as frames, its label maps as arrays."""
 
+import html
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class StudyResults:
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdicts if there are claims, else the agreements."""
         shown = self.claims if len(self.claims) else self.agreement_by_group
-        return f"<p>{self!r}</p>".replace("<S", "S") + str(shown.to_html(index=False))
+        return f"<p>{html.escape(repr(self))}</p>{shown.to_html(index=False)}"
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -6,9 +6,10 @@ import altair as alt
 import pandas as pd
 
 from dbray.claims.names import display_name
+from dbray.claims.words import with_interval
 from dbray.report.page.page import Figure, Section, Table, render_page
 from dbray.report.page.theme import LINE_COLOURS
-from dbray.report.tables.intervals import with_interval
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.two_studies import (
     GroupPair,
     Side,
@@ -132,13 +133,15 @@ def comparison_chart(pairs: Sequence[GroupPair], names: tuple[str, str]) -> alt.
             "agreement": found.value,
             "low": found.low,
             "high": found.high,
+            "planes_only": found.planes_only,
         }
         for pair in pairs
         for which, found in zip(kinds, (*pair.within, pair.other_seed, pair.same_seed), strict=True)
         if found
     ]
     order = [display_name(pair.label) for pair in pairs]
-    base = alt.Chart(pd.DataFrame(rows)).encode(
+    frame = pd.DataFrame(rows)
+    base = alt.Chart(frame.assign(interval=ends_in_words(frame))).encode(
         y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=240)),
         yOffset=alt.YOffset("which:N", sort=kinds),
         color=alt.Color(
@@ -153,8 +156,7 @@ def comparison_chart(pairs: Sequence[GroupPair], names: tuple[str, str]) -> alt.
         "group:N",
         alt.Tooltip("which:N", title="models"),
         alt.Tooltip("agreement:Q", format=".3f"),
-        alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
-        alt.Tooltip("high:Q", title="to", format=".3f"),
+        alt.Tooltip("interval:N", title="95 % interval"),
     ]
     ends = alt.X("low:Q", title="share of points")
     chart: alt.TopLevelMixin = alt.layer(

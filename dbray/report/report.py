@@ -1,5 +1,6 @@
 """The report of a study: its tables in, one self-contained page out."""
 
+from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
 from dbray.report.figures.charts import (
     MEASURES,
     accuracy_by_group,
@@ -24,7 +25,7 @@ from dbray.report.sections.off_manifold import off_manifold_section
 from dbray.report.sections.optimizers import optimizer_section
 from dbray.report.sections.provenance import provenance_section
 from dbray.report.sections.similarity import similarity_section
-from dbray.report.tables.intervals import PLANES_ONLY_MEANS, with_interval
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced
 from dbray.report.tables.tables import (
     SEEDS_SHOWN,
@@ -116,15 +117,13 @@ def _lead(tables: StudyTables) -> list[str]:
     if not len(inside):
         return ["No group has two finished trials, so none can be compared.", explained]
     least, most = inside.iloc[0], inside.iloc[-1]
+    intervals = ends_in_words(inside, ".1%")
     finding = (
-        f"Two models of {most.name_a} agree on {most.agreement:.1%} of points "
-        f"(95 % interval {most.low:.1%} to {most.high:.1%})"
+        f"Two models of {most.name_a} agree on {most.agreement:.1%} of points (95 % interval "
+        f"{intervals[-1]})"
     )
     if len(inside) > 1:
-        finding += (
-            f"; two of {least.name_a} on only {least.agreement:.1%} "
-            f"({least.low:.1%} to {least.high:.1%})"
-        )
+        finding += f"; two of {least.name_a} on only {least.agreement:.1%} ({intervals[0]})"
     return [f"{finding}.", explained]
 
 

@@ -25,6 +25,7 @@ SHARE = (0.0, 1.0)  # range of an agreement or an accuracy
 DIFFERENCE = (-1.0, 1.0)  # of two of these
 COUNT = (0.0, np.inf)  # of a number of regions, a distance
 NO_BOUNDS = (-np.inf, np.inf)
+FEWEST_SEEDS = 3  # of a group, that decide anything
 MOST_SEEDS = 100  # that are thought of when it is asked how many would decide something
 
 Float64 = NDArray[np.float64]
@@ -42,11 +43,15 @@ class Parts:
         By group of trials that the score uses: the score without each of its trials, shape (S,),
         always in the same order. NaN for a trial that has no part in it. An empty array stands for
         a group whose trials cannot be left out (a single pair, a single trial).
+    rounding
+        By group, the least that its trials' part of the variance can be, where a trial's score is
+        a share of so many images: scores that are equal when rounded need not be equal.
     """
 
     value: float
     by_plane: Float64
     without: Mapping[str, Float64]
+    rounding: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Sum:
     _shifts: dict[str, Float64] = field(default_factory=dict)  # by which leaving out changes it
     _present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     _lone: set[str] = field(default_factory=set)
+    _rounding: dict[str, float] = field(default_factory=dict)
 
     def add(self, weight: float, parts: Parts) -> None:
         """Take in ``weight`` times a score."""
@@ -97,6 +103,8 @@ class Sum:
             shift = weight * np.where(there, scores - parts.value, 0.0)
             self._shifts[group] = self._shifts.get(group, np.zeros(len(scores))) + shift
             self._present[group] = self._present.get(group, np.zeros(len(scores), bool)) | there
+        for group, least in parts.rounding.items():
+            self._rounding[group] = self._rounding.get(group, 0.0) + weight**2 * least
 
     def parts(self) -> Parts:
         """The sum, taken apart."""
@@ -104,7 +112,8 @@ class Sum:
             group: np.where(self._present[group], self.value + shift, np.nan)
             for group, shift in self._shifts.items()
         }
-        return Parts(self.value, self.by_plane, without | {g: np.empty(0) for g in self._lone})
+        lone = {group: np.empty(0) for group in self._lone}
+        return Parts(self.value, self.by_plane, without | lone, self._rounding)
 
 
 def combined(terms: Iterable[tuple[float, Parts]]) -> Parts:
@@ -120,9 +129,17 @@ def crossed(values: Float64, group: str) -> Parts:
     return Parts(float(values.mean()), values.mean(axis=0), {group: _leave_one_out(values)})
 
 
-def over_trials(values: Float64, group: str) -> Parts:
-    """Mean of one value of each of a group's trials, such as an accuracy, shape (S,)."""
-    return Parts(float(values.mean()), np.empty(0), {group: _leave_one_out(values[:, None])})
+def over_trials(values: Float64, group: str, *, images: int = 0) -> Parts:
+    """Mean of one value of each of a group's trials, such as an accuracy, shape (S,).
+
+    Parameters
+    ----------
+    images
+        Of how many each value is a share; 0 if it is none, or that is not known.
+    """
+    without = {group: _leave_one_out(values[:, None])}
+    rounding = {group: images**-2 / 12 / len(values)} if images else {}
+    return Parts(float(values.mean()), np.empty(0), without, rounding)
 
 
 def _leave_one_out(values: Float64) -> Float64:
@@ -173,7 +190,6 @@ def estimate(
     *,
     bounds: tuple[float, float] = NO_BOUNDS,
     level: float = LEVEL,
-    step: float = 0.0,
 ) -> Estimate:
     """Interval of a score from its parts.
 
@@ -181,11 +197,8 @@ def estimate(
     ----------
     bounds
         Range of the score, to which the interval is cut.
-    step
-        Distance between two values that a trial's score can take (1 / n for an accuracy on n
-        images): trials that are equal on this scale differ by the variance of rounding, step² / 12.
     """
-    terms = _terms(parts, step)
+    terms = _of_planes(parts.by_plane) + _of_trials(parts)
     variance = sum(term for term, _ in terms)
     freedom = _satterthwaite(terms)
     planes_only = any(len(scores) < 2 for scores in parts.without.values())
@@ -211,18 +224,17 @@ def seeds_to_decide(parts: Parts, *, level: float = LEVEL) -> int | None:
 
     Its value and the variances of a single plane and a single trial are taken to stay; the
     jackknife's variance of a group falls with its number of trials, and their degrees of freedom
-    rise. At least 3, the fewest that decide.
+    rise. At least ``FEWEST_SEEDS``.
 
     Returns
     -------
     None if that takes more than ``MOST_SEEDS``, or cannot be said of so few trials.
     """
-    kept = [scores[~np.isnan(scores)] for scores in parts.without.values()]
-    if not parts.value or any(len(scores) < 2 for scores in kept):
+    of_planes, of_trials = _of_planes(parts.by_plane), _of_trials(parts)
+    if not parts.value or len(of_trials) < len(parts.without):
         return None
-    of_planes = _of_planes(parts.by_plane)
-    one_trial = [len(scores) * _jackknife(scores) for scores in kept]
-    for seeds in range(3, MOST_SEEDS + 1):
+    one_trial = [variance * (freedom + 1) for variance, freedom in of_trials]
+    for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
         terms = [*of_planes, *((each / seeds, seeds - 1) for each in one_trial)]
         error = sum(term for term, _ in terms) ** 0.5
         if abs(parts.value) > special.stdtrit(_satterthwaite(terms), (1 + level) / 2) * error:
@@ -230,18 +242,19 @@ def seeds_to_decide(parts: Parts, *, level: float = LEVEL) -> int | None:
     return None
 
 
-def _terms(parts: Parts, step: float) -> list[tuple[float, int]]:
-    """Variances with their degrees of freedom: of the planes, and of each group of trials."""
-    terms = _of_planes(parts.by_plane)
-    for scores in parts.without.values():
+def _of_trials(parts: Parts) -> list[tuple[float, int]]:
+    """Variance over the trials of each group that can be left out, and its degrees of freedom."""
+    terms = []
+    for group, scores in parts.without.items():
         kept = scores[~np.isnan(scores)]
         if len(kept) > 1:
-            terms.append((max(_jackknife(kept), step**2 / 12 / len(kept)), len(kept) - 1))
+            least = parts.rounding.get(group, 0.0)
+            terms.append((max(_jackknife(kept), least), len(kept) - 1))
     return terms
 
 
 def _of_planes(by_plane: Float64) -> list[tuple[float, int]]:
-    """Variance of the mean over planes, if there are two or more."""
+    """Variance of the mean over planes, if there are two or more, and its degrees of freedom."""
     planes = len(by_plane)
     return [(float(by_plane.var(ddof=1)) / planes, planes - 1)] if planes > 1 else []
 

@@ -102,6 +102,21 @@ def stale_tables(study: Study, scope: Scope, *, read_through: bool) -> list[str]
     return [name for name, inputs in made_of if inputs != scope.digest]
 
 
+def check_columns(study: Study, table: str, schema: pa.Schema) -> None:
+    """Refuse a score table whose columns are not those of this version.
+
+    Raises
+    ------
+    UserError
+        If they are not.
+    """
+    if not schema.equals(SCORE_TABLES[table]):
+        raise UserError(
+            f"{study.location}/scores/{table}.parquet: has the columns of another version of "
+            "dbray; run the study's command again, which scores its trials anew"
+        )
+
+
 def _inputs(study: Study, table: str, *, read_through: bool) -> str | None:
     """Digest of the inputs that a score table was made of; None if there is no whole table."""
     try:

@@ -188,11 +188,15 @@ class TrainingOptions(StudyOptions):
     def validate(self) -> None:
         """Check every option as far as that goes without loading anything."""
         super().validate()
-        if self.until_decided and self.until_decided < max(3, self.seeds):
-            raise UserError(
-                f"--until-decided {self.until_decided}: must be at least {max(3, self.seeds)}, the "
-                "seeds to begin with"
-            )
+        if self.until_decided:
+            from dbray.scores.jackknife import FEWEST_SEEDS  # no library for every --help
+
+            first = max(FEWEST_SEEDS, self.seeds)
+            if self.until_decided < first:
+                raise UserError(
+                    f"--until-decided {self.until_decided}: must be at least {first}, the seeds "
+                    "to begin with"
+                )
         if self.workers_per_trial > 1 and self.gpus_per_trial not in (0, 1):
             raise UserError(
                 f"--gpus-per-trial {self.gpus_per_trial:g}: each of {self.workers_per_trial} "

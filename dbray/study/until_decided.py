@@ -11,13 +11,15 @@ Jennison and Turnbull, *Group Sequential Methods with Applications to Clinical T
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
 from dbray.claims import NAMED, Result, decided, read_results
-from dbray.claims.verdicts import FEWEST_SEEDS, NO_NUMBER
+from dbray.claims.verdicts import in_words, needed_in_words
 from dbray.errors import UserError
+from dbray.scores.jackknife import FEWEST_SEEDS
 from dbray.store import Study, study_at
 from dbray.study.options import TrainingOptions
 
@@ -50,21 +52,30 @@ def add_seeds(options: Options, run: Callable[[Options], int]) -> int:
     """
     if not options.until_decided or options.dry_run:
         return run(options)
-    status = 0
+    study, status = study_at(options.storage, options.name), 0
     for seeds in planned_looks(options.until_decided):
         if seeds < options.seeds:
             continue
         status = run(replace(options, seeds=seeds))
-        if status or not undecided(study_at(options.storage, options.name)):
+        if status or not undecided(study):
             break
+    if not status and not _to_decide(study):
+        print(  # noqa: T201
+            "--until-decided: there is nothing to decide; name a difference by --contrast",
+            file=sys.stderr,
+        )
     return status
 
 
 def undecided(study: Study) -> list[Result]:
     """Contrasts that decide something and are not told from zero."""
+    return [result for result in _to_decide(study) if not decided(result)]
+
+
+def _to_decide(study: Study) -> list[Result]:
+    """The contrasts that the user has named, or, where none is, those that decide a claim."""
     results = [result for result in read_results(study) if result.decides]
-    named = [result for result in results if result.claim == NAMED]
-    return [result for result in named or results if not decided(result)]
+    return [result for result in results if result.claim == NAMED] or results
 
 
 def seeds_in_words(study: Study) -> list[str]:
@@ -75,12 +86,10 @@ def seeds_in_words(study: Study) -> list[str]:
         return []
     lines = []
     for result in open_ones:
-        needed = f"{result.seeds_needed} seeds" if result.seeds_needed else NO_NUMBER
-        if result.seeds < FEWEST_SEEDS or result.planes_only:
-            needed = f"at least {FEWEST_SEEDS} seeds"
         claim = "" if result.claim == NAMED else f"{result.claim}, "
         lines.append(
-            f"  {claim}{result.name}: {result.difference:+.3f} "
-            f"[{result.low:+.3f}, {result.high:+.3f}] of {result.seeds} seeds; {needed}"
+            f"  {claim}{result.name}: {in_words(result)} of {result.seeds} seeds; "
+            f"{needed_in_words(result)} seeds"
         )
-    return ["would be told from zero, if means and variances stay, by", *lines] if lines else []
+    head = "not told from zero yet, and the seeds that would tell if means and variances stay:"
+    return [head, *lines] if lines else []

@@ -240,7 +240,10 @@ def test_the_page_says_what_each_difference_is(tmp_path, changes, verdict):
     assert [result.decides for result in results] == [True] * 2 + [False] * 4
     for result in results:
         interval = f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}]"
-        assert f"{result.name}{'' if result.decides else ' (beside)'}</td><td>{interval}" in page
+        assert (
+            f"{result.name}{'' if result.decides else ' (for comparison)'}</td><td>{interval}"
+            in page
+        )
 
 
 def test_the_page_says_what_would_decide_a_claim(tmp_path):

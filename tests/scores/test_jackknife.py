@@ -147,9 +147,17 @@ def test_one_value_a_trial_has_students_interval(values):
 
 def test_accuracies_that_are_equal_by_rounding_still_have_a_width():
     """Three seeds of 340 right answers in 360 are not three times the same accuracy."""
-    found = estimate(over_trials(np.full(3, 340 / 360), "a"), step=1 / 360)
+    equal = over_trials(np.full(3, 340 / 360), "a", images=360)
     error = (1 / 360) / 12**0.5 / 3**0.5
+    found = estimate(equal)
     assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 2) * error)
+    # Nor is a difference of two such groups certain.
+    other = over_trials(np.full(3, 341 / 360), "b", images=360)
+    difference = combined([(1.0, other), (-1.0, equal)])
+    found = estimate(difference)
+    assert found.standard_error == pytest.approx(error * 2**0.5)
+    assert 0.01 < found.p < 0.02
+    assert seeds_to_decide(difference) == 3
 
 
 def test_a_trial_without_part_in_a_score_does_not_count_as_one():

@@ -70,6 +70,17 @@ def test_a_run_that_is_left_unfinished_ends_the_looking(tmp_path):
     assert add_seeds(options, lambda _: 1) == 1
 
 
+def test_a_study_that_compares_nothing_says_so(tmp_path, capsys):
+    options = TrainingOptions(storage=str(tmp_path), until_decided=9)
+
+    def run(now):
+        write(study_at(now.storage, now.name), [])
+        return 0
+
+    assert add_seeds(options, run) == 0
+    assert "there is nothing to decide; name a difference by --contrast" in capsys.readouterr().err
+
+
 def test_what_a_user_names_decides_alone(tmp_path):
     study = study_at(str(tmp_path), "study")
     write(study, [result("mine", told=True, claim="named"), result("theirs", told=False)])
@@ -79,7 +90,7 @@ def test_what_a_user_names_decides_alone(tmp_path):
     assert "C1, theirs: +0.100 [-0.100, +0.300] of 3 seeds; 9 seeds" in seeds_in_words(study)[1]
     write(study, [result("a", told=False, needed=None), result("b", told=False, seeds=2)])
     said = "\n".join(seeds_in_words(study))
-    assert "no number of seeds up to 100" in said
+    assert "more than 100 seeds" in said
     assert "at least 3 seeds" in said
 
 

@@ -1,5 +1,8 @@
 """SAM as it is defined: on a quadratic, through a gradient scaler, and in several processes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -256,3 +259,26 @@ def test_optimizers_are_the_ones_that_they_are_named_after():
     for name, kind in {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "sam": "SAM"}.items():
         optimizer = make_optimizer([weight], TrainingConfig(optimizer=name))
         assert type(optimizer).__name__ == kind
+
+
+def test_a_training_does_not_load_torchs_compiler():
+    """It takes two seconds of every process that trains."""
+    code = """
+import sys
+import torch
+from dataclasses import replace
+from dbray.architectures import build_model
+from dbray.datasets import load_dataset
+from dbray.training import recipe
+from dbray.training.training import train
+
+digits = load_dataset("digits")
+model = build_model("mlp", input_shape=(1, 8, 8), classes=10, seed=0)
+one = replace(recipe("mlp", "small", "digits", 8), epochs=1)
+train(model, digits, one, data_seed=0, device=torch.device("cpu"))
+print("torch._dynamo" in sys.modules)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.strip() == "False", ended.stderr

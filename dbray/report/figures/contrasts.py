@@ -7,6 +7,7 @@ import pandas as pd
 
 from dbray.claims import NAMED, Result, decided
 from dbray.report.page.theme import INK, MUTED
+from dbray.report.tables.intervals import ends_in_words
 
 WIDTH = 560
 ROW = 24  # px, of a difference
@@ -22,16 +23,16 @@ def contrasts_chart(results: Sequence[Result]) -> alt.TopLevelMixin:
                 "difference": result.difference,
                 "low": result.low,
                 "high": result.high,
+                "planes_only": result.planes_only,
                 "told": _told(result),
-                "decides": "yes" if result.decides else "no, it stands beside",
+                "decides": "yes" if result.decides else "no, it is for comparison",
                 "p": result.p,
                 "seeds": result.seeds,
-                "interval": f"{result.low:+.3f} to {result.high:+.3f}"
-                + (" (planes only)" if result.planes_only else ""),
             }
             for result in results
         ]
     )
+    frame["interval"] = ends_in_words(frame, "+.3f")
     order = list(frame.name)
     y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=420, labelFontSize=12))
     colour = alt.Color(
@@ -74,7 +75,7 @@ def contrasts_chart(results: Sequence[Result]) -> alt.TopLevelMixin:
         height=ROW * max(2, len(order)),
         title=alt.TitleParams(
             "Which differences are told from zero?",
-            subtitle="Right of zero is what the claim says. Faint: beside those that decide.",
+            subtitle="Right of zero: as the claim says. Faint: for comparison, decides nothing.",
             color=INK,
         ),
     )

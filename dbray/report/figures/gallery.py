@@ -10,8 +10,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dbray.claims.names import NOTHING
 from dbray.report.figures.gallery_layout import CELL, NAMES, SLOT, THUMB, Layout, gallery_layout
+from dbray.report.page.names import NOTHING
 from dbray.report.page.palette import class_colours
 from dbray.report.page.theme import INK, MUTED
 from dbray.report.tables.pictures import Plane

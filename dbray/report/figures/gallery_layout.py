@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dbray.claims.names import KIND_TITLES, class_name, display_name
+from dbray.claims.names import display_name
 from dbray.report.figures.regions import (
     picture_uri,
     plotted_rectangle,
     png_uri,
     positions_in_picture,
 )
+from dbray.report.page.names import KIND_TITLES, class_name
 from dbray.report.tables.pictures import Plane
 from dbray.report.tables.tables import StudyTables, gallery_trials, group_order
 

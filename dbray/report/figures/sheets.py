@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from dbray.claims.names import KIND_TITLES, class_name
 from dbray.report.figures.regions import picture_image, plotted_rectangle, positions_in_picture
+from dbray.report.page.names import KIND_TITLES, class_name
 from dbray.report.page.palette import class_colours
 from dbray.report.page.theme import INK, MUTED
 from dbray.report.tables.pictures import Picture, Plane, pictured_ids, read_pictures, read_planes

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 
 from dbray.report.page.theme import INK, LINE_COLOURS, MUTED
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.width_curves import MEASURES, Measure, WidthCurves
 
 PANEL_WIDTH, PANEL_HEIGHT = 400, 190  # px
@@ -168,7 +169,8 @@ def curve_layers(
     scale = alt.Scale(zero=False, nice=True)
     form = ".0%" if measure.percent else ".3~g"
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=form, minExtent=Y_LABELS))
-    base = alt.Chart(rows).encode(x=x, color=colour)
+    interval = ends_in_words(rows, _format(measure))
+    base = alt.Chart(rows.assign(interval=interval)).encode(x=x, color=colour)
     band = base.mark_area(opacity=0.18).encode(
         y=alt.Y("low:Q", title=None, scale=scale), y2="high:Q"
     )
@@ -185,8 +187,7 @@ def _tooltip(measure: Measure, about: Sequence[alt.Tooltip]) -> list[alt.Tooltip
         *about,
         alt.Tooltip("width:Q"),
         alt.Tooltip("value:Q", title=measure.title, format=form),
-        alt.Tooltip("low:Q", title="95 % interval from", format=form),
-        alt.Tooltip("high:Q", title="to", format=form),
+        alt.Tooltip("interval:N", title="95 % interval"),
     ]
 
 

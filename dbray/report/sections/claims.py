@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from dbray.claims import NAMED, Claim, Result, Verdict, verdict
-from dbray.claims.verdicts import NO_NUMBER
+from dbray.claims.verdicts import NO_NUMBER, in_words, needed_in_words
+from dbray.claims.words import PLANES_ONLY_MEANS
 from dbray.config import TrialConfig
 from dbray.report.figures.contrasts import contrasts_chart
 from dbray.report.page.page import Figure, Section, Table
-from dbray.report.tables.intervals import PLANES_ONLY_MEANS, with_interval
 from dbray.report.tables.tables import StudyTables
+from dbray.scores.jackknife import FEWEST_SEEDS, LEVEL
 
-DISTILLED_BY_UNITS = 30  # rows of the figure; the table has them all
+MOST_ROWS = 30  # of the figure; the table has them all
 RULE = (
-    "A claim is a few differences that are named beforehand. It holds if the 95 % interval of each "
-    "lies above zero; it does not hold if one lies below zero, corrected for their number (Holm); "
-    "otherwise it cannot be told, and with fewer than three seeds nothing is."
+    "A claim is a few differences that are named beforehand. It holds if the interval of each lies "
+    "above zero. It does not hold if one lies below zero, corrected for their number (Holm). "
+    "Otherwise it cannot be told; below three seeds nothing is."
 )
 
 
@@ -50,7 +51,7 @@ def _section(title: str, prose: list[str], claims: Sequence[Claim], tables: Stud
     shown = [_as_shown(found, tables) for found in verdicts]
     if not results:
         return Section(title, prose, verdicts=shown)
-    few = results if len(results) <= DISTILLED_BY_UNITS else [r for r in results if r.decides]
+    few = results if len(results) <= MOST_ROWS else [r for r in results if r.decides]
     name = "named-contrasts" if claims[0].name == NAMED else "contrasts"
     figure = Figure(name, contrasts_chart(few))
     return Section(title, prose, [figure], [_table(results)], verdicts=shown)
@@ -71,9 +72,8 @@ def what_would_decide(found: Verdict, tables: StudyTables) -> str:
     told = [result for result in found.results if result.decides]
     if found.outcome != "cannot be told" or not told:
         return ""
-    few = min(result.seeds for result in told)
-    if few < 3:
-        return f"What would help: {_with_seeds(tables, 3)}."
+    if min(result.seeds for result in told) < FEWEST_SEEDS:
+        return f"What would help: {_with_seeds(tables, FEWEST_SEEDS)}."
     if found.seeds_needed is None:
         return f"What would decide it: {NO_NUMBER}."
     return (
@@ -119,11 +119,12 @@ def _looks(tables: StudyTables) -> list[str]:
     looks = tables.info.get("looks", [])
     if len(looks) < 2:
         return []
+    error = 100 * (1 - LEVEL) / len(looks)
     return [
-        f"Seeds were added until the contrasts were told, with looks at {_listed(looks)} seeds. So "
-        "that looking often does not find what is not there, every look has "
-        f"{5 / len(looks):.2g} % of error instead of 5 % (Bonferroni), and the intervals are "
-        f"{100 - 5 / len(looks):.4g} % ones."
+        f"This study adds seeds until its differences are told from zero, with looks at "
+        f"{_listed(looks)} seeds. Looking often must not find what is not there: each look may err "
+        f"in {error:.2g} % of cases, all together in 5 % (Bonferroni), and the intervals are "
+        f"{100 - error:.4g} % ones."
     ]
 
 
@@ -135,18 +136,12 @@ def _table(results: Sequence[Result]) -> Table:
     rows = [
         [
             result.claim if result.claim != NAMED else "",
-            result.name + ("" if result.decides else " (beside)"),
-            with_interval(
-                result.difference,
-                result.low,
-                result.high,
-                planes_only=result.planes_only,
-                signed=True,
-            ),
+            result.name + ("" if result.decides else " (for comparison)"),
+            in_words(result),
             _p_value(result.p),
             "" if result.p_holm is None else _p_value(result.p_holm),
             str(result.seeds),
-            _needed(result),
+            needed_in_words(result),
         ]
         for result in results
     ]
@@ -156,9 +151,3 @@ def _table(results: Sequence[Result]) -> Table:
 
 def _p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
-
-
-def _needed(result: Result) -> str:
-    if result.planes_only or result.seeds < 3:
-        return "at least 3"
-    return "more than 100" if result.seeds_needed is None else str(result.seeds_needed)

@@ -6,12 +6,12 @@ from typing import Any
 
 from dbray.claims.contrasts import SCORED_KIND
 from dbray.claims.double_descent import NO_NOISE
+from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
 from dbray.config import TrialConfig
 from dbray.report.figures.epoch_charts import epochs_chart, history_chart
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.figures.width_charts import curves_chart, kinds_chart
 from dbray.report.page.page import Figure, Section, Table
-from dbray.report.tables.intervals import PLANES_ONLY_MEANS, with_interval
 from dbray.report.tables.tables import StudyTables, records
 from dbray.report.tables.width_curves import WidthCurves, label_at, width_history
 from dbray.scores.threshold import FITTED

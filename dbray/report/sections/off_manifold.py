@@ -4,8 +4,9 @@ import altair as alt
 import pandas as pd
 
 from dbray.claims.contrasts import SCORED_KIND
-from dbray.claims.names import KIND_TITLES, display_name
+from dbray.claims.names import display_name
 from dbray.report.figures.gallery import gallery_chart
+from dbray.report.page.names import KIND_TITLES
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK
 from dbray.report.tables.intervals import ends_in_words

@@ -7,10 +7,11 @@ import pandas as pd
 
 from dbray.claims.names import display_name
 from dbray.claims.optimizers import OPTIMIZERS as TITLES
+from dbray.claims.words import with_interval
 from dbray.config import TrialConfig
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import LINE_COLOURS
-from dbray.report.tables.intervals import ends_in_words, one_image, with_interval
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.jackknife import SHARE, estimate, over_trials
 
@@ -55,11 +56,8 @@ def optimizer_frame(tables: StudyTables) -> pd.DataFrame:
         if label not in within or not isinstance(config, TrialConfig):
             continue
         accuracy = trials.test_accuracy.to_numpy(float)
-        mean = estimate(
-            over_trials(accuracy, str(label)),
-            bounds=SHARE,
-            step=one_image(tables.info["dataset"], "test_images"),
-        )
+        images = tables.info["dataset"].get("test_images", 0)
+        mean = estimate(over_trials(accuracy, str(label), images=images), bounds=SHARE)
         rows.append(
             {
                 "architecture": display_name(config.name),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dbray.errors import UserError
 from dbray.store import Study
-from dbray.store.score_schemas import SCORE_TABLES
+from dbray.store.scope import check_columns
 
 ROWS_AT_ONCE = 2**17
 
@@ -77,11 +77,7 @@ def _read(
     """What is left of each piece of a score table, put together."""
     try:
         with study.open_table(f"scores/{name}.parquet") as file:
-            if not file.schema_arrow.equals(SCORE_TABLES[name]):
-                raise UserError(
-                    f"{study.location}/scores/{name}.parquet: has the columns of another version "
-                    "of dbray; run the study's command again, which scores its trials anew"
-                )
+            check_columns(study, name, file.schema_arrow)
             empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
             pieces = file.iter_batches(ROWS_AT_ONCE, use_threads=False)
             batches = [reduce(piece) for piece in pieces] or [reduce(empty)]

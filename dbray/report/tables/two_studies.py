@@ -11,7 +11,6 @@ from dbray.claims.contrasts import SCORED_KIND
 from dbray.config import TrialConfig, group_label, stored_config
 from dbray.errors import UserError
 from dbray.planes import plane_ids_of
-from dbray.report.tables.intervals import one_image
 from dbray.scores.agreement import count_agreements
 from dbray.scores.jackknife import (
     DIFFERENCE,
@@ -22,6 +21,7 @@ from dbray.scores.jackknife import (
     combined,
     estimate,
     holm,
+    over_pairs,
     over_trials,
 )
 from dbray.store import CommittedTrial, Study, read_label_maps
@@ -146,57 +146,54 @@ def _compare(label: str, one: Side, two: Side, planes: int) -> GroupPair:
     classes = len(one.info["dataset"]["class_names"])
     maps = [_label_maps(one.study, first, planes), _label_maps(two.study, second, planes)]
     points = maps[0].shape[2]
-    inside = [_symmetric(count_agreements(each, None, classes).agreements) for each in maps]
     across = count_agreements(maps[0], maps[1], classes).agreements
     counts = len(first), len(second)
     members = [[trial.config.member for trial in trials] for trials in (first, second)]
     same = np.equal.outer(*(np.array(names, object) for names in members)).astype(bool)
-    eye = [~np.eye(count, dtype=bool) for count in counts]
-    parts = [
-        _parts(agreements / points, pairs, side, one_group=True)
-        for agreements, pairs, side in zip(inside, eye, SIDES, strict=True)
-    ]
+    inside = [_inside(each, classes, side) for each, side in zip(maps, SIDES, strict=True)]
     return GroupPair(
         label,
         counts,
         (_accuracy(first, one), _accuracy(second, two)),
-        (_estimate(parts[0]), _estimate(parts[1])),
-        _change(*parts),
+        (_estimate(inside[0]), _estimate(inside[1])),
+        _change(*inside),
         None,
-        _estimate(_parts(across / points, same, SIDES[0])),  # leaves out both of a pair
-        _estimate(_parts(across / points, ~same, *SIDES)),
+        _estimate(_across(across / points, same, SIDES[0])),  # leaves out both of a pair
+        _estimate(_across(across / points, ~same, *SIDES)),
     )
 
 
-def _parts(
-    shares: Float64, pairs: NDArray[np.bool_], *sides: str, one_group: bool = False
-) -> Parts | None:
+def _inside(maps: NDArray[Any], classes: int, side: str) -> Parts | None:
+    """Agreement within a group, from label maps (S, P, N); None for a single trial."""
+    count, planes, points = maps.shape
+    if count < 2:
+        return None
+    agreements = count_agreements(maps, None, classes).agreements  # (P, S, S), above the diagonal
+    by_plane = agreements.sum(axis=(1, 2)) / (count * (count - 1) / 2 * points)
+    return over_pairs(by_plane, agreements.sum(axis=0, dtype=np.int64), planes * points, side)
+
+
+def _across(shares: Float64, pairs: NDArray[np.bool_], *sides: str) -> Parts | None:
     """Mean of shares (P, S_a, S_b) over the chosen pairs; None if there are none.
 
-    ``sides`` are those whose trials are left out. With ``one_group`` both sides are the same
-    trials, each pair in both orders.
+    ``sides`` are those whose trials are left out.
     """
     if not pairs.any():
         return None
     means, by_plane = shares.mean(axis=0), shares[:, pairs].mean(axis=1)
-    without = {
-        side: _without(means, pairs, axis=0 if one_group else SIDES.index(side), both=one_group)
-        for side in sides
-    }
+    without = {side: _without(means, pairs, SIDES.index(side)) for side in sides}
     return Parts(float(by_plane.mean()), by_plane, without)
 
 
-def _without(means: Float64, pairs: NDArray[np.bool_], *, axis: int, both: bool = False) -> Float64:
-    """The mean without each trial of one side (of both, if they are the same trials)."""
+def _without(means: Float64, pairs: NDArray[np.bool_], axis: int) -> Float64:
+    """The mean without each trial of one side; empty if without one nothing is left."""
     found = []
     for trial in range(means.shape[axis]):
-        kept = pairs.copy()
-        kept[(trial, slice(None)) if axis == 0 else (slice(None), trial)] = False
-        if both:
-            kept[:, trial] = False
-        if kept.any():
-            found.append(means[kept].mean())
-    return np.array(found if len(found) == means.shape[axis] else [])
+        kept = pairs & (np.indices(pairs.shape)[axis] != trial)
+        if not kept.any():
+            return np.empty(0)
+        found.append(means[kept].mean())
+    return np.array(found)
 
 
 def _estimate(parts: Parts | None) -> Estimate | None:
@@ -210,12 +207,6 @@ def _change(before: Parts | None, after: Parts | None) -> Estimate | None:
     return estimate(combined([(1.0, after), (-1.0, before)]), bounds=DIFFERENCE)
 
 
-def _symmetric(agreements: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Counts of both orders of each pair from those of one."""
-    both: NDArray[np.int32] = agreements + agreements.transpose(0, 2, 1)
-    return both
-
-
 def _label_maps(study: Study, trials: Sequence[CommittedTrial], planes: int) -> NDArray[Any]:
     """Label maps on the test planes, shape (S, P, N)."""
     ids = plane_ids_of(SCORED_KIND, planes)
@@ -225,8 +216,8 @@ def _label_maps(study: Study, trials: Sequence[CommittedTrial], planes: int) -> 
 
 def _accuracy(trials: Sequence[CommittedTrial], side: Side) -> Estimate:
     values = np.array([trial.metrics["test_accuracy"] for trial in trials])
-    step = one_image(side.info["dataset"], "test_images")
-    return estimate(over_trials(values, "seeds"), bounds=SHARE, step=step)
+    images = side.info["dataset"].get("test_images", 0)
+    return estimate(over_trials(values, "seeds", images=images), bounds=SHARE)
 
 
 def _facts(info: Mapping[str, Any]) -> dict[str, str]:

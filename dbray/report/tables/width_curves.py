@@ -12,7 +12,6 @@ from dbray.claims.double_descent import noise_name, regions_kind
 from dbray.claims.names import display_name
 from dbray.config import TrialConfig, architecture_name
 from dbray.planes import NOISY
-from dbray.report.tables.intervals import one_image
 from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.jackknife import SHARE, estimate, over_trials
 from dbray.scores.threshold import Threshold, find_threshold
@@ -145,9 +144,9 @@ def _errors(trials: pd.DataFrame, dataset: Mapping[str, Any]) -> pd.DataFrame:
     """Both errors: means over seeds with their intervals over seeds."""
     rows = []
     for (noise, width, epoch), group in trials.groupby(["noise", "width", "epoch"]):
-        for measure, images in (("test_error", "test_images"), ("train_error", "train_images")):
-            parts = over_trials(group[measure].to_numpy(np.float64), "seeds")
-            mean = estimate(parts, bounds=SHARE, step=one_image(dataset, images))
+        for measure, split in (("test_error", "test_images"), ("train_error", "train_images")):
+            values, images = group[measure].to_numpy(np.float64), dataset.get(split, 0)
+            mean = estimate(over_trials(values, "seeds", images=images), bounds=SHARE)
             about = {"noise": noise, "width": width, "epoch": epoch, "measure": measure}
             found = {"value": mean.value, "low": mean.low, "high": mean.high}
             rows.append({**about, **found, "planes_only": False, "trials": len(group)})
