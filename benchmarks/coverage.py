@@ -172,8 +172,8 @@ def main(arguments: list[str]) -> None:
     for what, spread, row in shares(repetitions):
         print(f"| {what} | {spread} | {' | '.join(f'{share:.3f}' for share in row)} |", flush=True)
     print(
-        "\nThe last rows are comparisons without a true difference: one less the share is how "
-        "often a verdict is false."
+        "\nThe last three rows compare two groups that do not differ: one less the share is how "
+        "often these are told apart."
     )
     rates = [f"{false_stops(repetitions // 2, SPREADS[name]):.3f} ({name})" for name in SPREADS]
     print(f"Seeds added until told, looks at {LOOKS}: false in {', '.join(rates)}.")

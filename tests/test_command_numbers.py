@@ -10,7 +10,7 @@ from commands import ROOT
 from in_process import run_without_ray
 
 from dbray.errors import UserError
-from dbray.study.options import BOUNDS
+from dbray.study.bounds import BOUNDS
 
 ODD = (float("inf"), float("-inf"), float("nan"), 1e30, 10**30, -1, 2**64, 10**4000)
 

@@ -87,7 +87,7 @@ def verdict(claim: Claim, results: Sequence[Result]) -> Verdict:
         return Verdict(claim, "holds", _above(told), own)
     if against:
         clearest = min(against, key=lambda result: result.p)
-        text = f"{clearest.name} lies below zero: {in_words(clearest)}."
+        text = f"The difference {clearest.name} lies below zero: {in_words(clearest)}."
         return Verdict(claim, "does not hold", text, own)
     return Verdict(claim, "cannot be told", _undecided(told), own, seeds_to_settle(told))
 
@@ -123,7 +123,7 @@ def needed_in_words(result: Result) -> str:
 def _above(told: Sequence[Result]) -> str:
     least = min(told, key=lambda result: result.low)
     if len(told) == 1:
-        return f"{least.name} lies above zero: {in_words(least)}."
+        return f"The difference {least.name} lies above zero: {in_words(least)}."
     said = f"{least.name}, {in_words(least)}"
     return f"All {len(told)} differences lie above zero. The closest to it is {said}."
 
@@ -134,7 +134,7 @@ def _undecided(told: Sequence[Result]) -> str:
     if few < FEWEST_SEEDS:
         have = f"{few} seeds of a group decide" if few != 1 else "One seed of a group decides"
         return f"{have} nothing; {FEWEST_SEEDS} are needed."
-    names = "; ".join(f"{r.name} {in_words(r)}" for r in told if not decided(r))
+    names = "; ".join(f"{r.name}, {in_words(r)}" for r in told if not decided(r))
     lead = f"{above} of {len(told)} differences lie above zero. " if above else ""
     return f"{lead}Not told from zero: {names}."
 

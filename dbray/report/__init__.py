@@ -1,6 +1,6 @@
 """The page of a study: score tables in, claims and figures out. No torch, no Ray.
 
-``tables/`` reads what a study has; ``claims/`` decides what it shows, ``figures/`` draws it;
+``tables/`` reads what a study has, ``figures/`` draws it;
 ``sections/`` are the parts of the page, ``page/`` its look; ``report.py`` puts them together.
 """
 

@@ -1,6 +1,5 @@
 """The options that studies share, and the presets of those that train."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +10,8 @@ from dbray.architectures import parse_architecture
 from dbray.config import OptimizerName, PrecisionName, ScheduleName, SizeName
 from dbray.datasets import validate_dataset
 from dbray.errors import UserError
-from dbray.planes import IDS_PER_KIND, NOISY, parse_plane_id, plane_ids_of, plane_kind
+from dbray.planes import NOISY, parse_plane_id, plane_ids_of, plane_kind
+from dbray.study.bounds import BOUNDS, LEAST_SHARE, check_number, option_name
 
 PresetName = Literal["laptop", "quick", "paper"]
 DrawnKind = Literal["test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated"]
@@ -110,10 +110,10 @@ class StudyOptions:
         for field in fields(self):
             value = getattr(self, field.name)
             if value == () and field.default != () and field.name != "contrast":
-                raise UserError(f"--{_option(field.name)}: give at least one value")
+                raise UserError(f"--{option_name(field.name)}: give at least one value")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not isinstance(number, bool):
-                    _check_number(field.name, number)
+                    check_number(field.name, number)
         validate_dataset(self.dataset)
         self._check_pictures()
         gpus = self.gpus_per_trial
@@ -204,39 +204,6 @@ class TrainingOptions(StudyOptions):
             )
 
 
-# The least and the most that a number may be, by its option's name; no number may be infinite. The
-# upper bounds are those of ids and of what is stored, or far above what anybody has machines for.
-BOUNDS: dict[str, tuple[int, int]] = {
-    "seeds": (1, 10_000),
-    "until_decided": (0, 10_000),
-    "epochs": (1, 1_000_000),
-    "stop_epochs": (1, 1_000_000),
-    "batch_size": (2, 1_000_000),
-    "learning_rate": (0, 1000),
-    "sam_radius": (0, 1000),
-    "mixup": (0, 1000),
-    "cutmix": (0, 1000),
-    "temperature": (0, 1_000_000),
-    "widths": (1, 65_536),
-    "refine": (0, 1000),
-    "label_noise": (0, 1),
-    "noise_seed": (0, 2**62),  # a trial's own seed is added to it
-    "planes": (1, IDS_PER_KIND),
-    "plane_seed": (0, 2**63 - 1),
-    "resolution": (2, 4096),
-    "picture_resolution": (2, 1000),
-    "line_images": (0, 1_000_000),
-    "cpus_per_trial": (1, 2**20),
-    "gpus_per_trial": (0, 1024),
-    "max_concurrent": (0, 2**20),
-    "max_failures": (0, 1_000_000),
-    "workers_per_trial": (1, 4096),
-    "trainings_per_task": (1, 1_000_000),
-    "checkpoint_seconds": (0, 1_000_000_000),
-}
-ABOVE = ("learning_rate", "sam_radius", "temperature")  # their least, 0, is itself too little
-BELOW = ("label_noise",)  # its most, 1, is itself too much
-LEAST_SHARE = 0.0001  # of a GPU
 # What the presets have in common; a study adds its own grid.
 PRESETS: dict[str, dict[str, Any]] = {
     "laptop": {},
@@ -285,27 +252,12 @@ def check_architectures(option: str, names: Sequence[str]) -> None:
         known[found] = text
 
 
-def _check_number(name: str, value: float) -> None:
-    said = f"--{_option(name)} {value}"
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{said}: must be a finite number")
-    least, most = BOUNDS.get(name, (-math.inf, math.inf))
-    if value < least or (name in ABOVE and value == least):
-        raise UserError(f"{said}: must be {'above' if name in ABOVE else 'at least'} {least}")
-    if value > most or (name in BELOW and value == most):
-        raise UserError(f"{said}: must be {'below' if name in BELOW else 'at most'} {most}")
-
-
 def _at_home(path: Path) -> Path:
     """The path with a leading ``~`` replaced; as it is where there is no such home."""
     try:
         return path.expanduser()
     except RuntimeError:
         return path
-
-
-def _option(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _parts(text: str) -> list[str]:

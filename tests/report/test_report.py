@@ -34,7 +34,11 @@ from dbray.report.sections.claims import command_with_seeds
 from dbray.report.sections.distillation import distillation_frame, distillation_matrix
 from dbray.report.sections.off_manifold import agreement_by_kind, regions_by_kind
 from dbray.report.sections.optimizers import optimizer_chart, optimizer_frame
-from dbray.report.sections.similarity import measures_against_planes
+from dbray.report.sections.similarity import (
+    _correlations,
+    correlation_chart,
+    measures_against_planes,
+)
 from dbray.report.tables.pictures import read_pictures, read_planes
 from dbray.report.tables.tables import load_tables, similarity_frame
 from dbray.store import create_or_extend
@@ -260,6 +264,15 @@ def test_the_page_says_what_would_decide_a_claim(tmp_path):
     assert page.count("2 seeds of a group decide nothing; 3 are needed") >= 2
     assert f"What would help: {command} 3." in page
     assert "planes only" in page
+
+
+def test_few_models_have_a_rank_correlation_without_an_interval(tmp_path):
+    """Of three models, leaving one out leaves one pair."""
+    study = write_synthetic_study(tmp_path, groups={"vgg": 0.8}, resolution=10)
+    chart = correlation_chart(_correlations(load_tables(study).similarity)).to_dict()
+    (rows,) = [rows for rows in chart["datasets"].values() if "name" in rows[0]]
+    assert rows
+    assert {row["interval"] for row in rows} == {"none"}
 
 
 def test_a_command_with_another_number_of_seeds():

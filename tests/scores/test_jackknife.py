@@ -138,9 +138,10 @@ def test_a_value_of_every_trial_on_every_plane():
     assert told(estimate(crossed(values, "a"))) == pytest.approx(expected, rel=1e-9)
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=8, unique=True))
-def test_one_value_a_trial_has_students_interval(values):
-    found = estimate(over_trials(np.array(values), "a"))
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=8, unique=True))
+def test_one_value_a_trial_has_students_interval(thousandths):
+    values = np.array(thousandths) / 1000
+    found = estimate(over_trials(values, "a"))
     interval = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
     assert (found.low, found.high) == pytest.approx(interval, rel=1e-6, abs=1e-9)
 

@@ -8,6 +8,7 @@ import pandas as pd
 from dbray.claims.names import display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK, MUTED
+from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.rank_correlation import rank_correlation
 
@@ -40,8 +41,8 @@ def similarity_section(tables: StudyTables) -> Section | None:
         "gets wrong which both get wrong. The Jensen-Shannon divergence compares their "
         "probabilities (0 to 1 bit).",
         "A rank correlation near 1 or -1 says that a measure on images alone would order the pairs "
-        "as the planes do; near 0, that the planes see something else. Its 95 % interval draws "
-        "models anew (pairs share models).",
+        "as the planes do; near 0, that the planes see something else. Its 95 % interval leaves "
+        "out one model after the other, as pairs share models.",
     ]
     models = len({*pairs.trial_a, *pairs.trial_b})
     if models < len(tables.trials):
@@ -55,7 +56,7 @@ def similarity_section(tables: StudyTables) -> Section | None:
 
 def correlation_chart(correlations: pd.DataFrame) -> alt.TopLevelMixin:
     """Spearman's rank correlation of each measure with plane agreement, with its interval."""
-    known = correlations.dropna()
+    known = correlations.dropna(subset=["value"])  # few models have a value and no interval
     y = alt.Y("name:N", sort=list(MEASURES.values()), title=None, axis=alt.Axis(labelLimit=260))
     x = alt.X(
         "value:Q",
@@ -65,10 +66,11 @@ def correlation_chart(correlations: pd.DataFrame) -> alt.TopLevelMixin:
     tooltip = [
         alt.Tooltip("name:N", title="measure"),
         alt.Tooltip("value:Q", title="rank correlation", format=".3f"),
-        alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
-        alt.Tooltip("high:Q", title="to", format=".3f"),
+        alt.Tooltip("interval:N", title="95 % interval"),
     ]
-    base = alt.Chart(known).encode(y=y, tooltip=tooltip)
+    base = alt.Chart(known.assign(interval=ends_in_words(known.assign(planes_only=False)))).encode(
+        y=y, tooltip=tooltip
+    )
     zero = alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color=MUTED, strokeDash=[3, 3])
     return alt.layer(
         zero.encode(x="value:Q"),
