@@ -1,16 +1,15 @@
 """What decides a trial's result, as frozen configs with a canonical JSON form and an id.
 
-The two sources of randomness have seeds of their own: the initial weights, and what is drawn while
-training (the order and augmentation of the data, dropout). A field that was added after studies had
-been made (``LATER``) is left out of the JSON at its default, so that the trials of those studies
-keep their ids.
+Every source of randomness has a seed of its own (``SOURCES``). A field that was added after there
+were studies (``LATER``) is left out of the JSON at its default: their trials keep their ids.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 OptimizerName = Literal["sgd", "adam", "adamw", "sam"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
@@ -18,6 +17,10 @@ PrecisionName = Literal["float32", "bfloat16", "float16"]
 SizeName = Literal["small", "paper"]
 DistillationLoss = Literal["kl", "hard", "mse"]
 NoiseKind = Literal["symmetric", "asymmetric"]
+
+# What a training draws, each from a seed of its own.
+Source = Literal["weights", "order", "augmentation", "dropout", "sample"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 
 LATER = {"later": True}
 ABSENT = {"distillation": "labels", "noise": "no noise"}  # what a group's label says instead
@@ -69,6 +72,84 @@ class NoiseConfig:
     def __str__(self) -> str:
         """Without the seed: draws of one share and kind are of one group."""
         return f"{self.share * 100:g} % {'' if self.kind == 'symmetric' else 'asymmetric '}noise"
+
+
+Option = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class OwnTrainingConfig:
+    """One call of a user's own training: everything that dbray knows to decide what comes of it."""
+
+    dataset: str
+    dataset_fingerprint: str
+    train: str  # "package.module:function", or a command with {places}
+    code_sha256: str  # of the file that the function is in, or of those that the command names
+    options: tuple[tuple[str, Option], ...] = ()  # of the user's own, by name
+    weights_seed: int = 0
+    order_seed: int = 0
+    augmentation_seed: int = 0
+    dropout_seed: int = 0
+    sample_seed: int = 0
+    mean: tuple[float, ...] = ()  # the model's own normalisation, if it has one: per channel,
+    std: tuple[float, ...] = ()  # pixels 0..1
+
+    def __post_init__(self) -> None:
+        options = ((name, value) for name, value in self.options)  # JSON gives lists
+        object.__setattr__(self, "options", tuple(sorted(options)))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def trial_id(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON."""
+        return _digest(self)
+
+    @property
+    def name(self) -> str:
+        """The options, or the function's name where there are none."""
+        return options_label(self.options) or self.train.partition(":")[2] or "command"
+
+    @property
+    def seeds(self) -> dict[Source, int]:
+        """Seed of every source."""
+        return {source: getattr(self, f"{source}_seed") for source in SOURCES}
+
+    @property
+    def member(self) -> str:
+        """What tells it from others of its group: the seeds."""
+        return seeds_label(self.seeds)
+
+    @property
+    def varied(self) -> str:
+        """The sources whose seeds are not the others', such as ``order alone``; none: all vary."""
+        return varied_label(self.seeds)
+
+
+def seeds_label(seeds: Mapping[Source, int]) -> str:
+    """Seeds in words: ``seed 3`` where all are equal, else those apart from the others named."""
+    usual = _usual_seed(seeds)
+    apart = [f"{source} {seed}" for source, seed in seeds.items() if seed != usual]
+    return ", ".join([f"seed {usual}", *apart])
+
+
+def varied_label(seeds: Mapping[Source, int]) -> str:
+    """The sources whose seeds are not the others', as part of a group's name."""
+    apart = [source for source, seed in seeds.items() if seed != _usual_seed(seeds)]
+    return f"{' and '.join(apart)} alone" if apart else ""
+
+
+def _usual_seed(seeds: Mapping[Source, int]) -> int:
+    return Counter(seeds.values()).most_common(1)[0][0]
+
+
+def options_label(options: Sequence[tuple[str, Option]]) -> str:
+    """Options as they are typed, such as ``lr=0.1, width=64``."""
+    return ", ".join(f"{name}={_typed(value)}" for name, value in options)
+
+
+def _typed(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -155,7 +236,7 @@ class CheckpointConfig:
         return self.model
 
 
-AnyConfig = TrialConfig | CheckpointConfig
+AnyConfig = TrialConfig | CheckpointConfig | OwnTrainingConfig
 
 
 def architecture_name(architecture: str, width: int) -> str:
@@ -205,8 +286,10 @@ def group_label(config: AnyConfig, group_by: Sequence[str]) -> str:
 
 
 def _field_label(config: AnyConfig, name: str) -> str:
-    if name == "architecture":
+    if name == "architecture" and not isinstance(config, OwnTrainingConfig):
         return architecture_name(config.architecture, config.width)
+    if name == "options":
+        return config.name
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)

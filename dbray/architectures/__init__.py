@@ -13,7 +13,7 @@ from dbray.architectures.own import (
     LIBRARIES,
     build_own,
     check_library_name,
-    import_factory,
+    import_function,
     library_factory,
 )
 from dbray.architectures.reading import Reading, reading_of
@@ -149,7 +149,7 @@ def build_model(
         torch.manual_seed(seed)
         if architecture in ARCHITECTURES:
             entry = ARCHITECTURES[architecture]
-            factory = import_factory(entry.factory)
+            factory = import_function("architecture", entry.factory)
             if width < 0:
                 raise UserError(f"architecture {architecture}: width {width} must be 0 or more")
             details = {"published": published} if entry.differed else {}
@@ -160,7 +160,7 @@ def build_model(
                 _check_has_width(architecture)
             make = library_factory(library, wanted, input_shape, classes)
             return build_own(architecture, make, input_shape, classes, reading)
-        own = import_factory(architecture)
+        own = import_function("architecture", architecture)
         options = {"width": width} if width else {}
         make = lambda: own(**shape, **options)  # noqa: E731
         return build_own(architecture, make, input_shape, classes, reading)

@@ -71,8 +71,13 @@ def _refuse_name(library: str, name: str, known: list[str]) -> None:
     raise UserError(f"architecture {library}:{one_line(name)}: {library} has no such model{hint}")
 
 
-def import_factory(path: str) -> Callable[..., Any]:
+def import_function(what: str, path: str) -> Callable[..., Any]:
     """The function that ``package.module:function`` names.
+
+    Parameters
+    ----------
+    what
+        What it is for, such as ``architecture``.
 
     Raises
     ------
@@ -80,23 +85,20 @@ def import_factory(path: str) -> Callable[..., Any]:
         If the module cannot be imported or has no such function.
     """
     module, _, name = path.partition(":")
+    about = f"{what} {one_line(path)}"
     try:
         found = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise UserError(
-            f"architecture {path}: module {module} cannot be imported ({one_line(error)}); "
+            f"{about}: module {module} cannot be imported ({one_line(error)}); "
             "is it installed, or its folder on PYTHONPATH?"
         ) from error
     except AttributeError as error:
-        raise UserError(
-            f"architecture {path}: module {module} has no {name} ({one_line(error)})"
-        ) from error
+        raise UserError(f"{about}: module {module} has no {name} ({one_line(error)})") from error
     except (Exception, SystemExit) as error:  # the user's module is run by importing it
-        raise UserError(
-            f"architecture {path}: importing {module} fails: {reason(error)}"
-        ) from error
+        raise UserError(f"{about}: importing {module} fails: {reason(error)}") from error
     if not callable(found):
-        raise UserError(f"architecture {path}: {name} is no function but {type(found).__name__}")
+        raise UserError(f"{about}: {name} is no function but {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 

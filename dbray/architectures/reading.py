@@ -1,8 +1,8 @@
 """How a model that was trained elsewhere is asked, and what of its answer is the logits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dbray.config import CheckpointConfig
+from dbray.config import CheckpointConfig, OwnTrainingConfig
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,10 @@ class Reading:
 
 
 def reading_of(
-    config: CheckpointConfig, normalisation: tuple[tuple[float, ...], tuple[float, ...]]
+    config: CheckpointConfig | OwnTrainingConfig,
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
+    *,
+    probabilities: bool = False,
 ) -> Reading:
     """How a model of a study is read.
 
@@ -25,10 +28,15 @@ def reading_of(
     normalisation
         Mean and standard deviation per channel of our inputs, where a pixel runs from 0 to 1. A
         model that has its own gets its inputs by it; one that has none is given ours.
+    probabilities
+        Whether a model of a user's own training answers these, which was seen when it was trained.
     """
+    found = Reading(probabilities=probabilities)
+    if isinstance(config, CheckpointConfig):
+        found = Reading(config.output, config.probabilities)
     if not config.mean:
-        return Reading(config.output, config.probabilities)
+        return found
     rows = list(zip(config.mean, config.std, *normalisation, strict=True))
     scale = tuple(std / its_std for _, its_std, _, std in rows)
     shift = tuple((mean - its_mean) / its_std for its_mean, its_std, mean, _ in rows)
-    return Reading(config.output, config.probabilities, scale, shift)
+    return replace(found, scale=scale, shift=shift)

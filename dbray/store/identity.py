@@ -121,6 +121,13 @@ def _grown(study: Study, described: Described) -> dict[str, Any]:
         grown["planes"]["pairs"] = wanted["planes"]["pairs"]
     if wanted.get("contrasts") is not None:
         grown["contrasts"] = wanted["contrasts"]
+    if wanted.get("own_training"):
+        given = {name: value for name, value in wanted["own_training"].items() if value}
+        grown["own_training"] = {
+            **wanted["own_training"],
+            **stored.get("own_training", {}),
+            **given,
+        }
     # How often a study is looked at is part of what its verdicts mean: a look is never taken back.
     grown["looks"] = sorted({*stored.get("looks", ()), *wanted.get("looks", ())})
     attacked = wanted["planes"].get("adversarial_to")

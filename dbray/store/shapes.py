@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal, NotRequired, TypeVar, get_args
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from dbray.config import AnyConfig, CheckpointConfig, NoiseConfig, TrialConfig
+from dbray.config import (
+    AnyConfig,
+    CheckpointConfig,
+    NoiseConfig,
+    OwnTrainingConfig,
+    TrialConfig,
+)
 from dbray.store.records import FileRecord, PlanesOf
 
 Count = Annotated[int, Field(ge=0)]
@@ -53,6 +59,12 @@ class _Pictures(TypedDict):
 
 
 @with_config(LENIENT)
+class _OwnTraining(TypedDict):
+    factory: NotRequired[str]
+    allow_unstable: NotRequired[bool]
+
+
+@with_config(LENIENT)
 class _Study(TypedDict):
     study: NotRequired[str]
     title: NotRequired[str]
@@ -63,6 +75,7 @@ class _Study(TypedDict):
     published: NotRequired[bool]  # absent where a study was begun before models were the paper's
     contrasts: NotRequired[list[str] | None]  # that a user has named; absent in older studies
     looks: NotRequired[list[int]]  # seeds at which contrasts are looked at
+    own_training: NotRequired[_OwnTraining]  # where a user's own code trains
     versions: NotRequired[dict[str, str]]
 
 
@@ -109,6 +122,9 @@ _COMMIT = TypeAdapter(CommitRecord)
 _FAILURE = TypeAdapter(_Failure)
 _TRIAL = TypeAdapter(TrialConfig)
 _CHECKPOINT = TypeAdapter(CheckpointConfig)
+_OWN_TRAINING = TypeAdapter(OwnTrainingConfig)
+TEXTS = ("device", "factory")  # among the metrics
+DERIVED = ("varied",)  # what a config's seeds say, for groups
 
 
 def parse_study(data: bytes) -> Json:
@@ -132,7 +148,7 @@ def parse_commit(data: bytes) -> CommitRecord:
     """Contents of ``committed.json``; ValueError says what is wrong with them."""
     record = _checked(_COMMIT, data)
     for name, value in record.metrics.items():
-        if name != "device" and not isinstance(value, (int, float)):
+        if name not in TEXTS and not isinstance(value, (int, float)):
             raise ValueError(f"metrics.{name}: is no number")
     return record
 
@@ -144,8 +160,11 @@ def parse_failure(data: bytes) -> str:
 
 def parse_config(data: bytes) -> AnyConfig:
     """Contents of ``config.json``; ValueError says what is wrong with them."""
-    brought = b'"weights_sha256"' in data  # by a model that was trained elsewhere
-    adapter: TypeAdapter[Any] = _CHECKPOINT if brought else _TRIAL
+    adapter: TypeAdapter[Any] = _TRIAL
+    if b'"weights_sha256"' in data:  # a model that was trained elsewhere
+        adapter = _CHECKPOINT
+    elif b'"code_sha256"' in data:  # a user's own training
+        adapter = _OWN_TRAINING
     found: AnyConfig = _checked(adapter, data)
     return found
 
@@ -162,7 +181,8 @@ def _checked(adapter: TypeAdapter[T], data: bytes) -> T:
 
 def _is_field(path: str) -> bool:
     """Whether a dotted path leads along fields of a trial's config."""
-    return any(_leads_along(config, path.split(".")) for config in (TrialConfig, CheckpointConfig))
+    configs = (TrialConfig, CheckpointConfig, OwnTrainingConfig)
+    return path in DERIVED or any(_leads_along(config, path.split(".")) for config in configs)
 
 
 def _leads_along(config: type, parts: list[str]) -> bool:

@@ -12,11 +12,11 @@ from dbray.architectures.outputs import Adapted
 from dbray.config import CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
+from dbray.own.answers import answers_on, are_probabilities
+from dbray.own.fit import load_strictly, misfit
+from dbray.own.weights import is_safetensors, read_weights
 from dbray.store import Study, study_at
-from dbray.study.answers import answers_on, are_probabilities
-from dbray.study.fit import load_strictly, misfit
 from dbray.study.model_list import Entry, read_list
-from dbray.study.weights import is_safetensors, read_weights
 from dbray.trial import build
 
 

@@ -52,6 +52,7 @@ def run_study(
     configs: Sequence[AnyConfig],
     group_by: Sequence[str],
     noise: NoiseConfig | None = None,
+    own_training: Mapping[str, Any] | None = None,
     prepare: Callable[[Study], None] = lambda _: None,
 ) -> int:
     """Bring a study to where its options want it.
@@ -67,6 +68,8 @@ def run_study(
         Config fields that put trials into one group.
     noise
         If given, planes also go through training images that it mislabels, and that it does not.
+    own_training
+        How models of a user's own training are read; none if it has none.
     prepare
         Called with the study before what is missing is looked for.
 
@@ -77,7 +80,7 @@ def run_study(
     started, clock = time.time(), time.monotonic()
     say = partial(Console(stderr=True, highlight=False).print, markup=False, soft_wrap=True)
     resources = _resources(options)
-    described = _describe(options, title, dataset, group_by)
+    described = _describe(options, title, dataset, group_by, own_training)
     if noise:
         ask_for_mislabelled(described, noise, options.planes)
     asked = plane_plan(described)
@@ -222,7 +225,11 @@ def _with_teachers(study: Study, work: Sequence[Work], left_over: list[str]) -> 
 
 
 def _describe(
-    options: StudyOptions, title: str, dataset: Dataset, group_by: Sequence[str]
+    options: StudyOptions,
+    title: str,
+    dataset: Dataset,
+    group_by: Sequence[str],
+    own_training: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Contents of ``study.json``."""
     about: Mapping[str, Any] = {
@@ -244,7 +251,8 @@ def _describe(
         "published": True,
         "versions": library_versions(),
     }
-    return {**about, **describe_planes(options)}
+    own = {"own_training": dict(own_training)} if own_training else {}
+    return {**about, **own, **describe_planes(options)}
 
 
 def _looks(options: StudyOptions) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from dbray.config import AnyConfig, group_label
+from dbray.config import AnyConfig, OwnTrainingConfig, group_label
 from dbray.datasets import Dataset
 from dbray.errors import UserError, last_line
 from dbray.store import Study, state_folder
@@ -62,8 +62,9 @@ def run_sweep(
         param_space={"batch": tune.grid_search(list(range(len(batches))))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=min(at_once, len(batches)),
-            # A process that has imported torch takes the next batch: seconds saved on each.
-            reuse_actors=True,
+            # A process that has imported torch takes the next batch: seconds saved on each. A
+            # user's own training gets a fresh one: what it leaves behind is gone with it.
+            reuse_actors=not any(isinstance(w.config, OwnTrainingConfig) for w in work),
             trial_dirname_creator=lambda trial: str(trial.config["batch"]),
         ),
         run_config=tune.RunConfig(

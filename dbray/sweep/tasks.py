@@ -10,7 +10,7 @@ from typing import Any
 
 from ray import tune
 
-from dbray.config import AnyConfig, CheckpointConfig
+from dbray.config import AnyConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
 from dbray.store import CommittedTrial, Folder, Study
@@ -40,7 +40,7 @@ class Work:
     @property
     def workers(self) -> int:
         """Processes that it takes: only training is shared."""
-        if self.committed or isinstance(self.config, CheckpointConfig):
+        if self.committed or not isinstance(self.config, TrialConfig):
             return 1
         return self.config.training.workers_per_trial
 
@@ -164,7 +164,7 @@ def _state(
     reason: str = "",
 ) -> dict[str, Any]:
     """A report about one item of the work."""
-    epochs = 0 if isinstance(config, CheckpointConfig) else config.last_epoch
+    epochs = config.last_epoch if isinstance(config, TrialConfig) else 0
     return {
         "number": number,
         "state": state,

@@ -15,21 +15,16 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from dbray.architectures import build_model, reading_of
-from dbray.config import AnyConfig, CheckpointConfig, TrialConfig
+from dbray.config import AnyConfig, CheckpointConfig, OwnTrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
 from dbray.store import CommittedTrial, Study
 from dbray.training import EpochRecord, OnEpoch, Teacher, Training, evaluate_on
-from dbray.trial.files import (
-    answer_files,
-    history_bytes,
-    missing_answers,
-    test_predictions_bytes,
-    weights_bytes,
-)
-from dbray.trial.plan import TEST_PREDICTIONS, Execution, PlanePlan, plane_ids
+from dbray.trial.commit import WEIGHTS, commit_trial
+from dbray.trial.files import answer_files, history_bytes, missing_answers
+from dbray.trial.own_training import build_own_again, train_and_commit
+from dbray.trial.plan import Execution, PlanePlan, plane_ids
 
-WEIGHTS = "model.safetensors"
 notes = logging.getLogger("dbray")  # what a person should know and nothing fails for
 SAVED_STATE = "training_state.safetensors"  # of a training that is not finished
 
@@ -54,7 +49,8 @@ def run_trials(
     Parameters
     ----------
     configs
-        Equal but for ``stop_epoch``; or a single model that was trained elsewhere.
+        Equal but for ``stop_epoch``; or a single one of a model that was trained elsewhere, or of
+        a user's own training.
 
     Yields
     ------
@@ -78,7 +74,10 @@ def run_trials(
             _load_brought(study, config, model)
             model.to(device).eval()
             metrics: dict[str, Any] = {"test_accuracy": evaluate_on(model, dataset, device)}
-            yield config, _commit(study, config, model, metrics, {}, dataset, plan, device)
+            yield config, commit_trial(study, config, model, metrics, {}, dataset, plan, device)
+        elif isinstance(config, OwnTrainingConfig):
+            metrics = train_and_commit(study, config, dataset, plan, device, on_epoch)
+            yield config, metrics
     if to_train:
         yield from _train(study, to_train, dataset, plan, execution, on_epoch)
 
@@ -125,7 +124,7 @@ def extend_trial(
     return trial.metrics
 
 
-def build(config: AnyConfig, dataset: Dataset) -> nn.Module:
+def build(config: TrialConfig | CheckpointConfig, dataset: Dataset) -> nn.Module:
     """The config's model with its initial weights; one trained elsewhere as it is to be read."""
     reading, seed = None, 0
     if isinstance(config, CheckpointConfig):
@@ -145,8 +144,17 @@ def build(config: AnyConfig, dataset: Dataset) -> nn.Module:
 
 
 def load_model(study: Study, trial: CommittedTrial, dataset: Dataset) -> nn.Module:
-    """A committed trial's model on the CPU."""
-    model = build(trial.config, dataset)
+    """A committed trial's model on the CPU.
+
+    Raises
+    ------
+    UserError
+        If it is of a user's own training, and nothing but that builds it.
+    """
+    if isinstance(trial.config, OwnTrainingConfig):
+        model = build_own_again(study, trial, dataset)
+    else:
+        model = build(trial.config, dataset)
     model.load_state_dict(load_safetensors(study.read_file(trial, WEIGHTS)))
     return model.eval()
 
@@ -192,7 +200,7 @@ def _train(
         model = training.loop.model
         if config is ordered[-1]:
             training.release()
-        commit = partial(_commit, study, config, model, metrics, files, dataset, plan, device)
+        commit = partial(commit_trial, study, config, model, metrics, files, dataset, plan, device)
         yield config, execution.process_group.on_main(commit)
     if execution.process_group.is_main:
         study.folder.delete(saved)
@@ -232,39 +240,6 @@ def _begin_or_resume(
         del training  # before another one is made
         return _begin(study, config, dataset, execution)
     return training
-
-
-def _commit(
-    study: Study,
-    config: AnyConfig,
-    model: nn.Module,
-    metrics: dict[str, Any],
-    files: dict[str, bytes],
-    dataset: Dataset,
-    plan: PlanePlan,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Let a trained model answer all that the plan asks, and commit."""
-    trained = time.perf_counter()
-    ids, pictures = plan.score_planes, plan.pictures
-    answers = answer_files(model, config.trial_id, dataset, plan, ids, pictures, device)
-    answers[TEST_PREDICTIONS] = test_predictions_bytes(model, dataset, device)
-    metrics |= {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "label_seconds": time.perf_counter() - trained,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-    }
-    stands = study.commit(
-        config,
-        {**files, WEIGHTS: weights_bytes(model), **answers},
-        metrics=metrics,
-        planes=plan.counts,
-        pictures=pictures,
-        picture_resolution=plan.picture_resolution,
-        line_images=plan.line_images,
-        planes_of=plan.planes_of,
-    )
-    return {**metrics, "reproduced": stands}
 
 
 def _next_part(names: Iterable[str]) -> int:

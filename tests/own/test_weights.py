@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dbray.errors import UserError
+from dbray.own.weights import read_weights
 from dbray.study.checkpoints import Entry, load_checkpoint, read_list
-from dbray.study.weights import read_weights
 
 STATE = {"1.weight": torch.zeros(10, 64), "1.bias": torch.arange(10.0)}
 FUZZ_SECONDS = 2.5  # a kind of file
