@@ -13,12 +13,12 @@ from dbray.architectures.own import (
     LIBRARIES,
     build_own,
     check_library_name,
-    import_function,
     library_factory,
 )
 from dbray.architectures.reading import Reading, reading_of
 from dbray.config import SizeName
 from dbray.errors import UserError
+from dbray.importing import import_function
 
 if TYPE_CHECKING:  # the names must be had without loading torch: --help is to be quick
     from torch import nn

@@ -1,7 +1,6 @@
 """Models that are not dbray's: built by a library or by the user's function, and tried once."""
 
 import difflib
-import importlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -69,37 +68,6 @@ def _refuse_name(library: str, name: str, known: list[str]) -> None:
     close = difflib.get_close_matches(name, known)
     hint = f"; did you mean {', '.join(close)}?" if close else ""
     raise UserError(f"architecture {library}:{one_line(name)}: {library} has no such model{hint}")
-
-
-def import_function(what: str, path: str) -> Callable[..., Any]:
-    """The function that ``package.module:function`` names.
-
-    Parameters
-    ----------
-    what
-        What it is for, such as ``architecture``.
-
-    Raises
-    ------
-    UserError
-        If the module cannot be imported or has no such function.
-    """
-    module, _, name = path.partition(":")
-    about = f"{what} {one_line(path)}"
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise UserError(
-            f"{about}: module {module} cannot be imported ({one_line(error)}); "
-            "is it installed, or its folder on PYTHONPATH?"
-        ) from error
-    except AttributeError as error:
-        raise UserError(f"{about}: module {module} has no {name} ({one_line(error)})") from error
-    except (Exception, SystemExit) as error:  # the user's module is run by importing it
-        raise UserError(f"{about}: importing {module} fails: {reason(error)}") from error
-    if not callable(found):
-        raise UserError(f"{about}: {name} is no function but {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
 
 
 def build_own(

@@ -1,4 +1,4 @@
-"""Labelled image data sets by name: embedded, from torchvision, from an archive or a folder."""
+"""Labelled image data sets by name: embedded, from torchvision, from files, of a user's own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,7 @@ DATASETS = {
 PREFIXES = {
     "npz:": "npz:PATH, an archive with train_images, train_labels, test_images, test_labels",
     "folder:": "folder:PATH, images in train/CLASS/ and test/CLASS/",
+    "parquet:": "parquet:PATH, train*.parquet and test*.parquet with an image and a label column",
 }
 
 
@@ -32,8 +33,10 @@ def validate_dataset(spec: str) -> None:
     UserError
         If it is not; the choices are named.
     """
-    if spec not in DATASETS and not any(spec.startswith(prefix) for prefix in PREFIXES):
-        choices = [*DATASETS, "npz:PATH", "folder:PATH"]
+    module, _, name = spec.partition(":")
+    own = bool(module) and name.isidentifier() and all(map(str.isidentifier, module.split(".")))
+    if not own and spec not in DATASETS and not any(spec.startswith(each) for each in PREFIXES):
+        choices = [*DATASETS, *(f"{prefix}PATH" for prefix in PREFIXES), "package.module:function"]
         raise UserError(f"data set {spec!r} is unknown; choose one of {', '.join(choices)}")
 
 
@@ -43,7 +46,8 @@ def load_dataset(spec: str, data_dir: Path | None = None) -> Dataset:
     Parameters
     ----------
     spec
-        A name from ``DATASETS``, ``npz:PATH`` or ``folder:PATH``.
+        A name from ``DATASETS``, ``npz:PATH``, ``folder:PATH``, ``parquet:PATH`` or
+        ``package.module:function``.
     data_dir
         Where torchvision's data sets lie or are downloaded to; default ``~/.cache/dbray``.
 
@@ -81,6 +85,14 @@ def _loader(spec: str, data_dir: Path) -> Callable[[], Dataset]:
         from dbray.datasets.scenes import load_scenes
 
         return load_scenes
+    if spec.startswith("parquet:"):
+        from dbray.datasets.parquet_files import load_parquet
+
+        return lambda: load_parquet(_at_home(spec.removeprefix("parquet:")))
+    if ":" in spec:
+        from dbray.datasets.own import load_own
+
+        return lambda: load_own(spec)
     from dbray.datasets.torchvision_sets import load_torchvision
 
     return lambda: load_torchvision(spec, data_dir)

@@ -1,5 +1,6 @@
 """Data sets from NumPy archives (.npz)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,36 @@ def load_npz(path: Path) -> Dataset:
     where = f"npz:{path}"
     try:
         arrays, notes = read_archive(path)
-        return _dataset(where, path.stem, arrays, notes)
+        return dataset_of_arrays(where, f"npz:{path.stem}", arrays, notes)
     except MemoryError as error:
         raise UserError(
             f"{where}: does not fit into memory ({said_by(error)}); keep fewer or smaller images"
         ) from error
 
 
-def _dataset(where: str, stem: str, arrays: dict[str, NDArray[Any]], notes: list[str]) -> Dataset:
+def dataset_of_arrays(
+    where: str, name: str, arrays: Mapping[str, NDArray[Any]], notes: Sequence[str]
+) -> Dataset:
+    """A data set of the four arrays, and of ``class_names`` where it is there.
+
+    Parameters
+    ----------
+    where
+        What the message of an error begins with.
+    notes
+        What was done to the arrays before.
+
+    Raises
+    ------
+    UserError
+        If an array can be read in several ways, or in none.
+    """
     train, test = arrays["train_images"], arrays["test_images"]
     train, test, moved = channels_first(where, train, test)
     train, test, scaled = as_bytes(where, train, test)
     labels = read_labels(where, arrays)
     return dataset_of(
-        f"npz:{stem}",
+        name,
         where,
         images=(np.ascontiguousarray(train), np.ascontiguousarray(test)),
         labels=(labels.train, labels.test),

@@ -1,6 +1,9 @@
 """One image file to RGB pixels of 8 bits, whatever its mode, and what was done to get there."""
 
+import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,13 +50,44 @@ def read_image(file: Path) -> Picture:
     UserError
         If it is no regular file, no image, damaged, or its values can be read in several ways.
     """
-    from PIL import Image, UnidentifiedImageError
+    with _named(file):
+        if not file.is_file():  # opening a pipe would wait for ever
+            raise ValueError("it is a pipe, a device or a link to nothing")
+        return _opened(file, file, _formats(file))
+
+
+def read_image_bytes(where: Path, data: bytes) -> Picture:
+    """Decode the bytes of an image file.
+
+    Parameters
+    ----------
+    where
+        What to call it in the message of an error.
+
+    Raises
+    ------
+    UserError
+        As ``read_image`` does.
+    """
+    with _named(where):
+        return _opened(where, io.BytesIO(data), BY_CONTENT)
+
+
+def _opened(name: Path, source: Path | io.BytesIO, formats: Sequence[str]) -> Picture:
+    from PIL import Image
+
+    known = [each for each in formats if each in Image.OPEN]
+    with Image.open(source, formats=known) as image:
+        return _read(name, image)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Say of which image an error is."""
+    from PIL import UnidentifiedImageError
 
     try:
-        if not file.is_file():  # opening a pipe would wait for ever
-            raise ValueError("it is a pipe, a device or a link to nothing")  # noqa: TRY301
-        with Image.open(file, formats=_formats(file)) as image:
-            return _read(file, image)
+        yield
     except UserError:
         raise
     except UnidentifiedImageError as error:
@@ -68,10 +102,7 @@ def read_image(file: Path) -> Picture:
 
 
 def _formats(file: Path) -> list[str]:
-    from PIL import Image
-
-    own = image_suffixes()[file.suffix.lower()]
-    return [name for name in dict.fromkeys((*BY_CONTENT, own)) if name in Image.OPEN]
+    return list(dict.fromkeys((*BY_CONTENT, image_suffixes()[file.suffix.lower()])))
 
 
 def _read(file: Path, image: "PillowImage") -> Picture:

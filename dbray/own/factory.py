@@ -6,9 +6,10 @@ from typing import Any
 from torch import nn
 
 from dbray.architectures import ARCHITECTURES, LIBRARIES, Reading, build_model
-from dbray.architectures.own import build_own, import_function
+from dbray.architectures.own import build_own
 from dbray.datasets import Dataset
 from dbray.errors import UserError
+from dbray.importing import import_function
 from dbray.own.calling import accepted
 
 

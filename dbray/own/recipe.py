@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbray.architectures.own import import_function
 from dbray.config import SOURCES
 from dbray.errors import UserError, one_line
+from dbray.importing import import_function
 from dbray.own.calling import check_call
 
 # What a function may have arguments for beside its options, and a command places for.

@@ -19,10 +19,10 @@ from torch import nn
 
 from dbray.architectures import Reading, reading_of
 from dbray.architectures.outputs import Adapted
-from dbray.architectures.own import import_function
 from dbray.config import OwnTrainingConfig
 from dbray.datasets import Dataset
 from dbray.errors import StorageError, TrialFailedError, UserError, reason
+from dbray.importing import import_function
 from dbray.own.answers import answers_on, are_probabilities
 from dbray.own.calling import named
 from dbray.own.factory import build_with, factory_path

@@ -27,7 +27,8 @@ class StudyOptions:
     name: str = "study"
     """name of this study, a folder below the storage"""
     dataset: str = "digits"
-    """digits, scenes, cifar10, cifar100, svhn, fashion_mnist, mnist, npz:PATH or folder:PATH"""
+    """digits, scenes, cifar10, cifar100, svhn, fashion_mnist, mnist, npz:PATH, folder:PATH,
+    parquet:PATH or your own as package.module:function"""
     data_dir: Path | None = None
     """where torchvision's data sets lie or are downloaded to (default: ~/.cache/dbray)"""
     planes: int = 50
