@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbray.architectures import build_model
     from dbray.datasets import load_dataset
-    from dbray.notebook.comparison import Comparison, compare
+    from dbray.notebook.comparing import compare
+    from dbray.notebook.comparison import Comparison
     from dbray.notebook.results import StudyResults
 
 __version__ = "0.1.0"
@@ -21,7 +22,7 @@ _HOMES = {
     "Comparison": "dbray.notebook.comparison",
     "StudyResults": "dbray.notebook.results",
     "build_model": "dbray.architectures",
-    "compare": "dbray.notebook.comparison",
+    "compare": "dbray.notebook.comparing",
     "load_dataset": "dbray.datasets",
 }
 

@@ -40,7 +40,7 @@ def label_dtype(classes: int) -> np.dtype[Any]:
 def label_planes(
     model: nn.Module,
     frames: Iterable[Frame],
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     *,
     classes: int,
     resolution: int,
@@ -77,7 +77,7 @@ def shade_points(
     model: nn.Module,
     frame: Frame,
     coordinates: NDArray[np.float64],
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     *,
     classes: int,
     device: torch.device,
@@ -140,7 +140,7 @@ def _plane_logits(
     model: nn.Module,
     frame: Frame,
     grid: NDArray[np.float64],
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     device: torch.device,
 ) -> Iterator[Tensor]:
     """Logits (B, C) at N coordinates of a plane, a batch at a time, on the device."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import dbray
 
 if TYPE_CHECKING:
-    from dbray.notebook.comparison import Comparison, compare
+    from dbray.notebook.comparing import compare
+    from dbray.notebook.comparison import Comparison
     from dbray.notebook.results import StudyResults
 
 __all__ = ["Comparison", "StudyResults", "compare"]

@@ -12,6 +12,7 @@ from torch import nn
 
 from dbray.architectures.outputs import Adapted, logits_of
 from dbray.errors import UserError, one_line, reason
+from dbray.own import as_module
 
 
 def checked_count(name: str, value: object, least: int) -> int:
@@ -75,18 +76,35 @@ def checked_models(models: Any) -> dict[str, nn.Module]:  # noqa: ANN401 - what 
         raise UserError(f"models: must be a dict of models by name, not {type(models).__name__}")
     if len(models) < 2:
         raise UserError(f"models: compare takes two or more models; here are {len(models)}")
-    for name, model in models.items():
+    for name in models:
         if not isinstance(name, str):
             raise UserError(f"models: the name {one_line(repr(name))} must be a text")
-        if not isinstance(model, nn.Module):
-            raise UserError(
-                f"models: {one_line(name)} must be a torch.nn.Module, not {type(model).__name__}"
-            )
-    return dict(models)
+    return {name: as_module(name, model) for name, model in models.items()}
+
+
+def checked_groups(groups: Any, models: Mapping[str, Any]) -> dict[str, str]:  # noqa: ANN401
+    """The group of each model; none where no groups are given.
+
+    Raises
+    ------
+    UserError
+        If a model has no group, or a group is of no model.
+    """
+    if groups is None:
+        return {}
+    if not isinstance(groups, Mapping):
+        raise UserError(f"groups: must be a dict of groups by model, not {type(groups).__name__}")
+    for name in models:
+        if name not in groups:
+            raise UserError(f"groups: model {one_line(name)} has none")
+    for name in groups:
+        if name not in models:
+            raise UserError(f"groups: there is no model {one_line(name)}")
+    return {name: str(groups[name]) for name in models}
 
 
 def checked_images(images: Any) -> NDArray[np.float32]:  # noqa: ANN401 - what a caller gave
-    """Finite float32 inputs of shape (n, channels, height, width).
+    """Finite float32 inputs of shape (n, features ...), such as (n, channels, height, width).
 
     Raises
     ------
@@ -96,10 +114,10 @@ def checked_images(images: Any) -> NDArray[np.float32]:  # noqa: ANN401 - what a
     found = _array("images", images)
     if found.dtype.kind not in "fiu":
         raise UserError(f"images: must be real numbers, not {found.dtype}")
-    if found.ndim != 4 or not found.size:
+    if found.ndim < 2 or not found.size:
         raise UserError(
-            "images: must be of shape (n, channels, height, width) and not empty; these are of "
-            f"shape {found.shape}"
+            "images: must be of shape (n, channels, height, width), or (n, features), and not "
+            f"empty; these are of shape {found.shape}"
         )
     with np.errstate(over="ignore"):
         inputs = found.astype(np.float32)
