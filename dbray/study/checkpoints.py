@@ -14,6 +14,7 @@ from dbray.datasets import Dataset
 from dbray.errors import UserError
 from dbray.own.answers import answers_on, are_probabilities
 from dbray.own.fit import load_strictly, misfit
+from dbray.own.pretrained import PRETRAINED, Pretrained, read_pretrained
 from dbray.own.weights import is_safetensors, read_weights
 from dbray.store import Study, study_at
 from dbray.study.model_list import Entry, read_list
@@ -59,10 +60,16 @@ def load_checkpoint(
         If the weights cannot be read or do not belong to the model, or it gives no logits.
     """
     config = _config(entry, dataset)
-    weights, tied = read_weights(entry.weights, entry.key), is_safetensors(entry.weights)
+    notes: tuple[str, ...] = ()
+    if entry.weights is None:
+        library = read_pretrained(f"model {entry.name}", entry.factory, dataset.classes)
+        weights, tied = library.weights, False
+        config, notes = _as_its_library_sees(config, library)
+    else:
+        weights, tied = read_weights(entry.weights, entry.key), is_safetensors(entry.weights)
     config = _as_weights_fit(config, published, weights, dataset, tied=tied)
     model = build(config, dataset)
-    about = f"model {entry.name}: weights {entry.weights} do not fit {entry.factory}"
+    about = f"model {entry.name}: weights {entry.weights or PRETRAINED} do not fit {entry.factory}"
     load_strictly(about, model, weights, tied=tied)
     data = _saved(model)
     if not isinstance(model, Adapted):
@@ -73,7 +80,7 @@ def load_checkpoint(
     config = replace(
         config, weights_sha256=hashlib.sha256(data).hexdigest(), probabilities=probabilities
     )
-    return Checkpoint(config, data, _notes(entry, answers.shape[1], config))
+    return Checkpoint(config, data, (*notes, *_notes(entry, answers.shape[1], config)))
 
 
 def put_into(study: Study, checkpoints: list[Checkpoint]) -> None:
@@ -107,6 +114,18 @@ def _config(entry: Entry, dataset: Dataset) -> CheckpointConfig:
         mean=_per_channel(entry, "mean", entry.mean, dataset),
         std=_per_channel(entry, "std", entry.std, dataset),
     )
+
+
+def _as_its_library_sees(
+    config: CheckpointConfig, library: Pretrained
+) -> tuple[CheckpointConfig, tuple[str, ...]]:
+    """The config with the normalisation of the published weights, unless it has one; notes."""
+    note = f"model {config.model}: weights {library.source}"
+    if config.mean or not library.mean:
+        return config, (note,)
+    seen = ", ".join(f"{value:g}" for value in (*library.mean, *library.std))
+    note += f", which see images by their own mean and deviation ({seen})"
+    return replace(config, mean=library.mean, std=library.std), (note,)
 
 
 def _as_weights_fit(

@@ -10,6 +10,7 @@ from typing import Any
 
 from dbray.architectures import parse_architecture
 from dbray.errors import UserError, is_printable, one_line
+from dbray.own.pretrained import PRETRAINED
 
 NEEDED = ("name", "factory", "weights")
 TEXTS = (*NEEDED, "group", "key")
@@ -22,7 +23,7 @@ class Entry:
 
     name: str
     factory: str  # an architecture's name, timm:NAME, torchvision:NAME or package.module:function
-    weights: Path
+    weights: Path | None  # None: those that the library of the factory publishes
     group: str
     key: str = ""  # of several sets of weights in the file, the one that is meant
     output: str = ""  # of several outputs, the one that is the logits
@@ -34,7 +35,8 @@ class Entry:
 def read_list(path: Path) -> list[Entry]:
     """Read a list of models, a TOML file with a table ``[[model]]`` for each.
 
-    ``name``, ``factory`` and ``weights`` (a path, from the list's own folder) must be there;
+    ``name``, ``factory`` and ``weights`` (a path, from the list's own folder, or ``pretrained``)
+    must be there;
     ``group`` is the factory where it is not. The README explains the other keys.
 
     Raises
@@ -100,7 +102,7 @@ def _entry(path: Path, number: int, row: Any) -> Entry:  # noqa: ANN401 - any TO
     return Entry(
         row["name"],
         row["factory"],
-        _weights_path(about, path, row["weights"]),
+        None if row["weights"] == PRETRAINED else _weights_path(about, path, row["weights"]),
         str(row.get("group", row["factory"])),
         row.get("key", ""),
         _output(about, row.get("output", "")),
