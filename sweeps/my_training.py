@@ -16,6 +16,7 @@ python sweeps/my_training.py --factory my_project.nets:make \
 The README says what else a function may take, and what happens when it fails.
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -47,9 +48,10 @@ class MyTraining(StudyOptions):
     """trials of each combination of options"""
     vary: tuple[Varied, ...] = ("all",)
     """which seeds differ between the trials of a group: all, or one source with the others equal"""
-    mean: tuple[float, ...] = ()
-    """the model's own normalisation, a value a channel: it is given (pixel/255 - mean)/std"""
-    std: tuple[float, ...] = ()
+    mean: str = ""
+    """the model's own normalisation, such as 0.485,0.456,0.406, a value a channel or one for all: it
+    is given (pixel/255 - mean)/std"""
+    std: str = ""
     """likewise"""
     same_code: bool = False
     """go on although the code has changed since trials were trained by it"""
@@ -59,8 +61,24 @@ class MyTraining(StudyOptions):
     def validate(self) -> None:
         """Check every option as far as that goes without loading anything."""
         super().validate()
-        if bool(self.mean) != bool(self.std) or any(value <= 0 for value in self.std):
+        mean, std = self.normalisation
+        if bool(mean) != bool(std) or any(value <= 0 for value in std):
             raise UserError("--mean, --std: give both, and std above 0")
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the model's own; each empty where it takes ours."""
+        return _numbers("mean", self.mean), _numbers("std", self.std)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise UserError(f"--{name} {text}: give finite numbers with commas between")
+    return found
 
 
 def main(options: MyTraining) -> int:
@@ -80,7 +98,6 @@ def main(options: MyTraining) -> int:
     seeds = own_grid.seeds_of(recipe, options.seeds, options.vary)
     dataset = study_dataset(options)
     own_grid.check_factory(recipe, options.factory, grid, dataset)
-    normalisation = options.mean, options.std
 
     def prepare(study: Study) -> None:
         again = own_grid.forget_without_factory(study)
@@ -95,7 +112,7 @@ def main(options: MyTraining) -> int:
         options,
         title="How reproducible is this training?",
         dataset=dataset,
-        configs=own_grid.own_configs(recipe, grid, seeds, dataset, normalisation),
+        configs=own_grid.own_configs(recipe, grid, seeds, dataset, options.normalisation),
         group_by=["options", "varied"],
         own_training={"factory": options.factory, "allow_unstable": options.allow_unstable},
         prepare=prepare,

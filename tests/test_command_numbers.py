@@ -134,7 +134,15 @@ LISTS = [
 def test_the_lists_are_those_that_we_know():
     assert {name for _, name in LISTS} == {
         *("arch", "optimizers", "losses", "teachers", "students", "widths", "label_noise"),
-        *("noise_kinds", "stop_epochs", "plane_kinds", "picture_images", "contrast"),
+        *(
+            "noise_kinds",
+            "stop_epochs",
+            "plane_kinds",
+            "picture_images",
+            "contrast",
+            "options",
+            "vary",
+        ),
     }
 
 
