@@ -49,8 +49,8 @@ class MyTraining(StudyOptions):
     vary: tuple[Varied, ...] = ("all",)
     """which seeds differ between the trials of a group: all, or one source with the others equal"""
     mean: str = ""
-    """the model's own normalisation, such as 0.485,0.456,0.406, a value a channel or one for all: it
-    is given (pixel/255 - mean)/std"""
+    """the model's own normalisation, a value a channel such as 0.485,0.456,0.406, or one for all:
+    it is given (pixel/255 - mean)/std"""
     std: str = ""
     """likewise"""
     same_code: bool = False
