@@ -34,7 +34,7 @@ from dbray.store import Study, open_study, scope_of
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
 from dbray.study import TrainingOptions
 from dbray.study.grid import all_configs
-from dbray.sweep import ray_session
+from dbray.sweep import find_cluster, ray_session
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "arch_repro.py"
 USUAL = (200, 1000)  # trials; 5000 take a quarter of an hour
@@ -193,7 +193,7 @@ def _run_step() -> None:
     asked = parser.parse_args()
     study = open_study(asked.storage, NAME)
     run, made = STEPS[asked.step]
-    with contextlib.nullcontext() if asked.step in NOT_ON_RAY else ray_session():
+    with contextlib.nullcontext() if asked.step in NOT_ON_RAY else ray_session(find_cluster()):
         seconds = _timed(run, study, asked.trials)
     print(seconds, len(study.folder.read(made)) if made else 0)
 

@@ -12,6 +12,7 @@ from dbray.datasets import validate_dataset
 from dbray.errors import UserError
 from dbray.planes import NOISY, parse_plane_id, plane_ids_of, plane_kind
 from dbray.study.bounds import BOUNDS, LEAST_SHARE, check_number, option_name
+from dbray.study.share import parse_share
 
 PresetName = Literal["laptop", "quick", "paper"]
 DrawnKind = Literal["test", "train", "uniform", "shuffled", "mixed", "gaussian", "rotated"]
@@ -60,6 +61,13 @@ class StudyOptions:
     """shade pictures by the model's confidence"""
     sheets: bool = False
     """write the pictures at full size, too: one PNG a model and one of all"""
+    cluster: str | None = None
+    """where trials run: local (this machine alone), a Ray cluster's address, or auto: the cluster
+    of RAY_ADDRESS, else a Ray of this user and job that runs here (default: auto in jobs of SLURM,
+    Kubernetes and SkyPilot and where RAY_ADDRESS is set, else local)"""
+    share: str | None = None
+    """do one share of the trials, such as 2/8, beside commands that do the others; the one that
+    finds all trials finished scores them"""
     cpus_per_trial: int = 1
     """CPU cores, and threads, of one trial"""
     gpus_per_trial: float = 0.0
@@ -117,6 +125,8 @@ class StudyOptions:
                     check_number(field.name, number)
         validate_dataset(self.dataset)
         self._check_pictures()
+        if self.share is not None:
+            parse_share(self.share)
         gpus = self.gpus_per_trial
         if gpus != int(gpus) and not LEAST_SHARE <= gpus < 1:  # Ray knows no others
             raise UserError(
@@ -197,6 +207,11 @@ class TrainingOptions(StudyOptions):
                 raise UserError(
                     f"--until-decided {self.until_decided}: must be at least {first}, the seeds "
                     "to begin with"
+                )
+            if self.share:
+                raise UserError(
+                    f"--share {self.share}: seeds are added by looking at all trials; leave out "
+                    "--until-decided"
                 )
         if self.workers_per_trial > 1 and self.gpus_per_trial not in (0, 1):
             raise UserError(

@@ -31,11 +31,13 @@ from dbray.study.planes import (
     write_planes,
 )
 from dbray.study.provenance import library_versions, record_invocation
+from dbray.study.share import shares
 from dbray.study.until_decided import planned_looks, seeds_in_words
 from dbray.sweep import (
     Resources,
     Work,
     check_resources,
+    find_cluster,
     missing_work,
     ray_session,
     run_sweep,
@@ -102,29 +104,41 @@ def run_study(
     study.folder.remove_partial_files()
     _leave_out(study, say, retry_failed=options.retry_failed)
     prepare(study)
-    work = missing_work(study, configs, plan)
+    mine, others = shares(configs, options.share)
+    work = missing_work(study, mine, plan)
     say(describe_dataset(dataset))
-    say(f"study {study.location}: {len(configs)} trials, {len(work)} to do")
+    share = f" in share {options.share}" if options.share else ""
+    say(f"study {study.location}: {len(mine)} trials{share}, {len(work)} to do")
     left_over: list[str] = []
-    if work or not is_scored(study):
-        with ray_session():
-            left_over = _run_work(study, work, dataset, plan, options)
+    waiting = missing_work(study, others, plan)
+    if work or not (waiting or is_scored(study)):
+        with ray_session(resources.cluster):
+            left_over = _run_work(study, work, dataset, plan, resources, options)
             swept = time.monotonic() - clock
             for line in left_over:  # said first: without any trial, scoring ends the command
                 say(f"not finished: {line}")
-            if not is_scored(study):  # new pictures alone change no score
+            waiting = missing_work(study, others, plan)
+            if not (waiting or is_scored(study)):  # new pictures alone change no score
                 say("scoring")
                 score(study)
         if work:
             seconds = time.monotonic() - clock
             record_invocation(study, started, seconds, swept, len(work), left_over)
+    if waiting:
+        say(f"{len(waiting)} trials of other shares are to do; the command that ends last scores")
+    else:
+        _show(study, options)
+    return 1 if left_over or _say_failed(study, mine, say) else 0
+
+
+def _show(study: Study, options: StudyOptions) -> None:
+    """Write the page, and say where it is."""
     location = write_report(study, confidence=options.confidence)
     if options.sheets:
         print(f"pictures: {write_sheets(study, confidence=options.confidence)}")  # noqa: T201
     print(f"report: {location}")  # noqa: T201
     if options.open:
         open_in_browser(location)
-    return 1 if left_over or _say_failed(study, configs, say) else 0
 
 
 def _checked_plan(study: Study, planned: Mapping[str, Any], dataset: Dataset) -> PlanePlan:
@@ -148,7 +162,12 @@ def _say_failed(study: Study, configs: Sequence[AnyConfig], say: Callable[[str],
 
 
 def _run_work(
-    study: Study, work: Sequence[Work], dataset: Dataset, plan: PlanePlan, options: StudyOptions
+    study: Study,
+    work: Sequence[Work],
+    dataset: Dataset,
+    plan: PlanePlan,
+    resources: Resources,
+    options: StudyOptions,
 ) -> list[str]:
     """Do the work, teachers before their students; one line for each trial that is left over."""
     deterministic = isinstance(options, TrainingOptions) and options.deterministic
@@ -161,7 +180,7 @@ def _run_work(
                 [item for item in ready if item.workers == workers],
                 dataset,
                 plan,
-                replace(_resources(options), workers_per_trial=workers),
+                replace(resources, workers_per_trial=workers),
                 deterministic=deterministic,
             )
     return left_over
@@ -174,7 +193,8 @@ def study_dataset(options: StudyOptions) -> Dataset:
 
 def _resources(options: StudyOptions) -> Resources:
     names = {field.name for field in fields(Resources)} & {f.name for f in fields(options)}
-    return Resources(**{name: getattr(options, name) for name in names})
+    given = {name: getattr(options, name) for name in names}
+    return Resources(**{**given, "cluster": find_cluster(options.cluster)})
 
 
 def _print_costs(

@@ -1,6 +1,5 @@
 """What a trial asks for, and what this machine or a cluster can give."""
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ import ray
 import torch
 
 from dbray.errors import UserError
-from dbray.sweep.session import check_answers, cluster_address
+from dbray.sweep.cluster import Cluster, check_answers, cpus_here
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class Resources:
     max_failures: int = 1  # times that a trial whose process dies is started again
     trainings_per_task: int = 1  # that one process does before it asks for more
     checkpoint_seconds: float = 300.0  # between two saved states of a training
+    cluster: Cluster | None = None  # that gives all this; None: this machine alone
 
 
 def check_resources(resources: Resources) -> None:
@@ -34,11 +34,10 @@ def check_resources(resources: Resources) -> None:
         If one trial asks for more than there is, or a cluster that is named does not answer. One
         that does is waited for.
     """
-    address = cluster_address()
-    if address is None:
+    if resources.cluster is None:
         slots(resources, _machine())
     else:
-        check_answers(address)
+        check_answers(resources.cluster)
 
 
 def slots_here(resources: Resources) -> int:
@@ -62,7 +61,7 @@ def slots_on_ray(resources: Resources, tasks: int) -> int:
         If this machine is not a cluster's and one task asks for more than there is.
     """
     have = ray.cluster_resources()
-    if cluster_address() is None:
+    if resources.cluster is None:
         return slots(resources, have)
     try:
         fitting = slots(resources, have)
@@ -73,7 +72,7 @@ def slots_on_ray(resources: Resources, tasks: int) -> int:
 
 
 def _machine() -> dict[str, float]:
-    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+    return {"CPU": cpus_here(), "GPU": torch.cuda.device_count()}
 
 
 def slots(resources: Resources, have: Mapping[str, float]) -> int:

@@ -3,9 +3,7 @@
 import contextlib
 import logging
 import os
-import re
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,9 +12,9 @@ from pathlib import Path
 import ray
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
-from ray._private.services import canonicalize_bootstrap_address as find_cluster
 
 from dbray.errors import UserError
+from dbray.sweep.cluster import ON_A_NETWORK, Cluster, check_answers, cpus_here, scheduler
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -30,36 +28,17 @@ QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
-ON_A_NETWORK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # where it is 0, all ports are of the loopback
-ANSWER_SECONDS = 10.0  # that a cluster's address gets to accept a connection
-SETTINGS = b"\x04"  # the kind of a frame of HTTP/2, after three bytes that say its length
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5
-SCHEDULERS = {
-    "SLURM_JOB_ID": "SLURM",
-    "KUBERNETES_SERVICE_HOST": "Kubernetes",
-    "SKYPILOT_TASK_ID": "SkyPilot",
-}
-
-
-def cluster_address() -> str | None:
-    """The cluster that RAY_ADDRESS names; None where there is none, and this machine works alone.
-
-    An empty value, and ``local``, name no cluster.
-    """
-    address = os.environ.get("RAY_ADDRESS", "").strip()
-    return None if address in ("", "local") else address
-
 
 @contextlib.contextmanager
-def ray_session() -> Iterator[None]:
-    """Ray for the length of a command: the cluster that RAY_ADDRESS names, else one of its own.
+def ray_session(cluster: Cluster | None = None) -> Iterator[None]:
+    """Ray for the length of a command: a cluster, else this machine alone. One line says which.
 
     A Ray that this process uses already is used again, and left running.
 
     Raises
     ------
     UserError
-        If RAY_ADDRESS names a cluster that does not answer.
+        If the cluster does not answer.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -72,7 +51,7 @@ def ray_session() -> Iterator[None]:
     # Ray puts the current folder first on the workers' import path, where a file of the user's
     # would stand for a library of its name. ``work_in`` puts it last.
     with contextlib.chdir("/"), _own_signals():
-        _start()
+        _start_alone() if cluster is None else _join(cluster)
     try:
         yield
     finally:
@@ -97,76 +76,48 @@ def _own_signals() -> Iterator[None]:
             signal.signal(signal.SIGTERM, handler)
 
 
-def _start() -> None:
-    address = cluster_address()
-    if address is None:
-        say_when_alone()
-        with _loopback_alone():
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        return
-    check_answers(address)
+def _start_alone() -> None:
+    with _loopback_alone():
+        ray.init(
+            address="local",
+            num_cpus=cpus_here(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    job, nodes = scheduler(), os.environ.get("SLURM_JOB_NUM_NODES", "")
+    others = f"; other machines of this {job} job are not used" if job and nodes != "1" else ""
+    _say(f"this machine alone, {_resources()}{others}")
+
+
+def _join(cluster: Cluster) -> None:
+    check_answers(cluster)
+    if cluster.how == "found here":
+        _use_token()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"RAY_ADDRESS {address}: cannot be joined: {said[0]}") from error
+        raise UserError(f"{cluster}: cannot be joined: {said[0]}") from error
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    _say(f"cluster {cluster.address} ({cluster.how}), {nodes} nodes, {_resources()}")
 
 
-def say_when_alone() -> None:
-    """Say so if a scheduler gave this job more than one machine may be, and no cluster is named."""
-    for variable, name in SCHEDULERS.items():
-        if variable in os.environ:
-            print(  # noqa: T201
-                f"{name} job without RAY_ADDRESS: this machine is used alone; set RAY_ADDRESS to "
-                "the address of a Ray cluster to use the others",
-                file=sys.stderr,
-            )
-            return
+def _use_token() -> None:
+    """Show the user's token to a cluster, as Ray does to one that it has found by itself."""
+    with contextlib.suppress(ImportError):  # a Ray that does so wherever RAY_AUTH_MODE asks for it
+        from ray._private.authentication import authentication_token_setup as tokens
+
+        tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
-def check_answers(address: str) -> None:
-    """Refuse an address where no Ray listens; Ray itself would try for minutes.
-
-    Raises
-    ------
-    UserError
-        If no connection can be made, or who answers does not speak as Ray's servers do.
-    """
-    try:
-        # "auto" is a cluster of this machine, which may have ended.
-        found = find_cluster("auto") if address == "auto" else address
-        host, _, port = found.rpartition("://")[2].rpartition(":")
-        if not re.fullmatch("[0-9]+", port):  # which Ray refuses at once
-            return
-        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as connection:
-            speaks = _speaks_grpc(connection)
-    except (OSError, OverflowError, ValueError) as error:
-        raise UserError(
-            f"RAY_ADDRESS {address}: nothing answers there ({error}); is the cluster up? Unset "
-            "RAY_ADDRESS to use this machine alone"
-        ) from error
-    if not speaks:
-        raise UserError(
-            f"RAY_ADDRESS {address}: what listens there is no Ray; give the address that "
-            "`ray start --head` has said, or unset RAY_ADDRESS to use this machine alone"
-        )
+def _resources() -> str:
+    have = ray.cluster_resources()
+    return f"{have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
 
 
-def _speaks_grpc(connection: socket.socket) -> bool:
-    """Whether the other side begins as every gRPC server does: with its settings for HTTP/2."""
-    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("", "0", "false"):
-        return True  # it says nothing without a certificate
-    connection.settimeout(ANSWER_SECONDS)
-    try:
-        connection.sendall(HELLO)
-        return connection.recv(9)[3:4] == SETTINGS
-    except OSError:
-        return False
+def _say(line: str) -> None:
+    print(f"Ray: {line}", file=sys.stderr)  # noqa: T201
 
 
 @contextlib.contextmanager

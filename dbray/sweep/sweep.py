@@ -152,6 +152,8 @@ def _error_of(trial: Any) -> BaseException | None:  # noqa: ANN401 - Tune's
 
 def missing_work(study: Study, configs: Sequence[AnyConfig], plan: PlanePlan) -> list[Work]:
     """What a study still lacks: trials that are not committed, or lack planes of the plan."""
+    if not configs:
+        return []
     inventory = study.inventory()
     committed = {trial.trial_id: trial for trial in inventory.committed}
     failed = {trial.trial_id for trial in inventory.failed}

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -93,6 +94,8 @@ def nodes(tmp_path, monkeypatch):
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }
         env = os.environ | environment(url) | token
+        env.pop("RAY_ADDRESS", None)
+        env["SLURM_JOB_ID"] = secrets.token_hex(8)  # as if `ray symmetric-run` had started them
         for name, value in environment(url).items():
             monkeypatch.setenv(name, value)
         address = f"127.0.0.1:{free_port()}"
@@ -108,7 +111,6 @@ def nodes(tmp_path, monkeypatch):
             workers.append(Node(scratch / name, env, f"--address={address}"))
             until_the_end.callback(workers[-1].kill)
             workers[-1].wait()
-        env["RAY_ADDRESS"] = address
         yield [head, *workers], env
 
 
@@ -127,6 +129,7 @@ def test_a_study_on_three_nodes_outlives_one_of_them(nodes, tmp_path):
         _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     assert lost, said
+    assert re.search(r"Ray: cluster \S+ \(found here\), 3 nodes, 3 CPUs, 0 GPUs\n", said)
     assert len(open_study("s3://studies/nodes", "arch_repro").committed()) == 4
     here = ("--storage", str(tmp_path / "here"))
     alone = run_here("sweeps/arch_repro.py", *SMALL, *here, cwd=tmp_path)

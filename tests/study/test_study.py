@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -63,8 +64,9 @@ def test_progress_is_plain_lines_without_rays_noise(undisturbed):
     about, *lines = ended.stderr.splitlines()
     assert about.startswith("digits: ")
     assert lines[0].endswith("4 trials, 4 to do")
-    assert [line.split("]")[0] for line in lines[1:5]] == [f"[{n}/4" for n in (1, 2, 3, 4)]
-    assert lines[5:] == ["scoring"]
+    assert re.fullmatch(r"Ray: this machine alone, \d+ CPUs, \d+ GPUs", lines[1])
+    assert [line.split("]")[0] for line in lines[2:6]] == [f"[{n}/4" for n in (1, 2, 3, 4)]
+    assert lines[6:] == ["scoring"]
 
 
 def test_the_same_command_again_does_nothing(undisturbed):
