@@ -17,7 +17,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/differences.md",
-    "docs/cluster.md",
+    *(f"docs/cluster/{name}.md" for name in ("own", "slurm", "kubernetes", "clouds")),
 ]
 
 

@@ -10,7 +10,7 @@
 # so are its addresses, which exist in here only. They install without a network, from an image with
 # what the cluster file asks for, which the first run makes (IMAGE, 7 GB). Results go to an S3 server
 # on a fourth machine, from which all commands are given. Prints what each command says;
-# docs/cluster.md has a run.
+# docs/cluster/own.md has a run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 IMAGE="${IMAGE:-/var/tmp/dbray-image}"

@@ -16,7 +16,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import cli as ray_command
 
 FILES = ["cluster.yaml", "cluster.local.yaml"]
-DOCUMENT = ROOT / "docs" / "cluster.md"
+DOCUMENTS = sorted((ROOT / "docs" / "cluster").glob("*.md"))
 
 
 def load(name):
@@ -69,7 +69,7 @@ def test_a_node_is_closed_to_the_world_and_has_a_role(kind, about):
 
 def test_nothing_opens_a_port_to_the_world(name):
     assert "security_group" not in load(name)["provider"]  # its rules would join Ray's open one
-    for text in ((ROOT / name).read_text(), DOCUMENT.read_text()):
+    for text in (path.read_text() for path in (ROOT / name, *DOCUMENTS)):
         assert "0.0.0.0" not in text  # noqa: S104
         assert "::/0" not in text
 
@@ -146,8 +146,9 @@ def test_both_files_install_the_same():
 
 @cache
 def commands():
-    """Commands in the document's shell blocks, each as its words."""
-    blocks = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    """Commands in the documents' shell blocks, each as its words."""
+    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
@@ -177,3 +178,13 @@ def test_the_documents_ray_commands_exist():
         assert not hasattr(command, "commands"), words
         assert all(word.split("=")[0] in known for word in rest if word.startswith("-")), words
         assert all(word in FILES for word in rest if word.endswith(".yaml")), words
+
+
+def test_every_platform_has_a_page_of_the_same_shape():
+    shape = [
+        *("Before you start", "One command", "Watch it", "What it costs", "Fetch the page"),
+        "When it breaks",
+    ]
+    for document in DOCUMENTS:
+        headings = re.findall(r"^## (.*)", document.read_text(), re.MULTILINE)
+        assert headings[:6] == shape, document
