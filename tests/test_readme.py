@@ -38,7 +38,8 @@ def test_relative_links_lead_somewhere(document):
 def test_every_option_the_readme_names_exists(tmp_path):
     scripts = [path.name for path in sorted((ROOT / "sweeps").glob("*.py"))]
     assert all(f"sweeps/{script}" in README for script in scripts)
-    helps = [run_script(f"sweeps/{script}", "--help", cwd=tmp_path).stdout for script in scripts]
+    commands = [*(f"sweeps/{script}" for script in scripts), "analysis/export.py"]
+    helps = [run_script(command, "--help", cwd=tmp_path).stdout for command in commands]
     known = "\n".join(helps)
     ours = re.sub(r"--command \"[^\"]+\"", "--command", README)
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours)):
