@@ -1,6 +1,7 @@
 """The report of a study: its tables in, one self-contained page out."""
 
 from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
+from dbray.report.explorer import explorer, script, style
 from dbray.report.figures.charts import (
     MEASURES,
     accuracy_by_group,
@@ -10,7 +11,7 @@ from dbray.report.figures.charts import (
     within_agreement,
 )
 from dbray.report.figures.gallery import gallery_chart
-from dbray.report.page.page import Figure, Section, Table, render_page
+from dbray.report.page.page import Figure, Instrument, Section, Table, render_page
 from dbray.report.sections.claims import claims_section, named_section
 from dbray.report.sections.distillation import distillation_in_words, distillation_section
 from dbray.report.sections.double_descent import (
@@ -68,7 +69,10 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
     ]
     there = [section for section in sections if section]
     return render_page(
-        tables.info["title"], [*_lead(tables), *_stale(tables), *_left_out(tables)], there
+        tables.info["title"],
+        [*_lead(tables), *_stale(tables), *_left_out(tables)],
+        there,
+        _instrument(study, tables),
     )
 
 
@@ -92,7 +96,17 @@ def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool)
     )
     lead = [double_descent_in_words(curves), explained]
     there = [section for section in sections if section]
-    return render_page(tables.info["title"], [*filter(None, lead), *_stale(tables)], there)
+    return render_page(
+        tables.info["title"],
+        [*filter(None, lead), *_stale(tables)],
+        there,
+        _instrument(study, tables),
+    )
+
+
+def _instrument(study: Study, tables: StudyTables) -> Instrument | None:
+    html = explorer(study, tables)
+    return Instrument(html, script(), style()) if html else None
 
 
 def write_report(study: Study, *, confidence: bool = False) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from dbray.report.page.page import MOVED_TO
 from dbray.report.page.theme import INK, LINE_COLOURS, MUTED
 from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.width_curves import MEASURES, Measure, WidthCurves
@@ -42,7 +43,8 @@ def curves_chart(curves: WidthCurves) -> alt.TopLevelMixin:
         # Of the panels' equal selections Altair makes one, which is what links them.
         warnings.filterwarnings("ignore", message="Automatically deduplicated")
         grid = alt.concat(*panels, columns=2, spacing=30)
-    chart: alt.TopLevelMixin = grid.properties(
+    explored = alt.param(name=f"{MOVED_TO}width", value=0)
+    chart: alt.TopLevelMixin = grid.add_params(explored).properties(
         title=alt.TitleParams(
             f"What happens to {curves.family} where it just fits its labels?",
             subtitle=[
@@ -152,9 +154,12 @@ def _pointed(curves: WidthCurves, measure: Measure, x: alt.X, hover: alt.Paramet
             alt.Tooltip(f"low_{place}:Q", title="95 % interval from", format=form),
             alt.Tooltip(f"high_{place}:Q", title="to", format=form),
         ]
-    opacity = alt.condition(hover, alt.value(0.6), alt.value(0))
+    moved_to = f"datum.width === {MOVED_TO}width"
+    opacity = alt.when(hover).then(alt.value(0.6)).when(moved_to).then(alt.value(0.35))
     rule = alt.Chart(rows.reset_index()).mark_rule(color=INK, strokeWidth=1)
-    chart: alt.Chart = rule.encode(x=x, opacity=opacity, tooltip=tooltip).add_params(hover)
+    chart: alt.Chart = rule.encode(
+        x=x, opacity=opacity.otherwise(alt.value(0)), tooltip=tooltip
+    ).add_params(hover)
     return chart
 
 

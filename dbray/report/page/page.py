@@ -14,16 +14,30 @@ import vl_convert
 from dbray.report.page.theme import VEGA_CONFIG
 
 # Runs inside the bundle, where vegaEmbed is in scope; every figure carries its own spec.
+# Charts tell the explorer what is clicked, and show where it has moved to.
 EMBED = """
 const options = {renderer: "svg", actions: {export: true, source: false, compiled: false,
   editor: false}};
 const drawn = [...document.querySelectorAll("figure.chart")].map((figure) => {
   const spec = JSON.parse(figure.querySelector("script").textContent);
   const file = figure.id;
-  return vegaEmbed(figure.querySelector("div"), spec, {...options, downloadFileName: file});
+  return vegaEmbed(figure.querySelector("div"), spec, {...options, downloadFileName: file})
+    .then(({view}) => link(view));
 });
+function link(view) {
+  const tell = (detail) => document.dispatchEvent(new CustomEvent("chart-clicked", {detail}));
+  view.addEventListener("click", (event, item) => item && item.datum && tell(item.datum));
+  const moved = ({name, value}) => {
+    const signal = "MOVED_TO" + name;
+    if (signal in view.getState().signals) view.signal(signal, value).runAsync();
+  };
+  document.addEventListener("explorer-moved", (event) => moved(event.detail));
+}
 Promise.all(drawn).then(() => { document.body.dataset.drawn = String(drawn.length); });
 """
+MOVED_TO = (
+    "moved_to_"  # and the name of an axis: the parameter of a chart that follows the explorer
+)
 
 
 @dataclass(frozen=True)
@@ -63,17 +77,42 @@ class Section:
     verdicts: Sequence[Mapping[str, str]] = field(default=())
 
 
-def render_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> bytes:
+@dataclass(frozen=True)
+class Instrument:
+    """What stands on the page with a script and a style of its own."""
+
+    html: str
+    script: str
+    style: str
+
+
+def render_page(
+    title: str,
+    lead: Sequence[str],
+    sections: Sequence[Section],
+    instrument: Instrument | None = None,
+) -> bytes:
     """HTML of the page, UTF-8. Every text is escaped; the JavaScript is embedded once."""
     template = _environment().get_template("page.html.j2")
-    page = template.render(title=title, lead=lead, sections=sections, javascript=_javascript())
+    page = template.render(
+        title=title,
+        lead=lead,
+        sections=sections,
+        javascript=_javascript(),
+        instrument=instrument,
+    )
     return page.encode()
+
+
+def inside_script(code: str) -> str:
+    """JavaScript that does not end the script element it stands in."""
+    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 @cache
 def _javascript() -> str:
-    bundle: str = vl_convert.javascript_bundle(EMBED)
-    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    bundle: str = vl_convert.javascript_bundle(EMBED.replace("MOVED_TO", MOVED_TO))
+    return inside_script(bundle)
 
 
 @cache

@@ -3,8 +3,9 @@
 Of 900 colours of a regular grid, neither pale nor garish, a search kept the ten whose two most
 alike ones differ most by CIEDE2000, as seen with normal vision (weighted to demand 1.35 times as
 much) and by people without one of the three kinds of cone. The smallest difference is 17.4, where
-1 is just seen between two fields that touch; among the ten colours of the customary "tab10" set it is 1.3. Further classes
-get the colour furthest from all before it in OKLab, over the same kinds of vision.
+1 is just seen between two fields that touch; among the ten colours of the customary
+"tab10" set it is 1.3. Further classes get the colour furthest from all before it in OKLab, over the
+same kinds of vision.
 """
 
 from functools import lru_cache
