@@ -1,8 +1,8 @@
 """Speed as ratios to a peer or a physical limit: ``python -m benchmarks [NAME ...]``.
 
-Two are tables of their own: ``python -m benchmarks scale [TRIALS ...]``, what studies of many
-trials cost, and ``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they
-promise.
+Some are tables of their own: ``python -m benchmarks scale [TRIALS ...]``, what studies of many
+trials cost; ``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they
+promise; ``python -m benchmarks pointing [STUDY]``, how fast the page's explorer answers.
 
 Both sides of a ratio run in the same process, taking turns; the best of the repetitions counts,
 as everything that disturbs a run makes it slower. Results go to standard output as a table.
@@ -20,7 +20,7 @@ from importlib.metadata import version
 # Before NumPy and torch are loaded: one thread on both sides of every ratio.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-TABLES = ("scale", "coverage")
+TABLES = ("scale", "coverage", "pointing")
 NAMES = ("agreement", "fragmentation", "labelling", "sweep", "tiny_trainings")
 
 
