@@ -37,13 +37,15 @@ def build_comparison(one: Study, two: Study) -> bytes:
     pairs, planes = compare_groups(*sides)
     names = (one.name, two.name) if one.name != two.name else ("the first", "the second")
     lead = [
-        f"{_finding(pairs, names)}{_same_models(pairs)}",
+        _same_models(pairs),
         f"Both studies asked their models for the classes of the same points of the same {planes} "
         f"slices through three test images. The first study is {one.location}, the second "
         f"{two.location}.",
     ]
     sections = [_agreement(pairs, names), _changes(*sides)]
-    return render_page(f"{one.name} and {two.name}, side by side", lead, sections)
+    return render_page(
+        f"{one.name} and {two.name}, side by side", list(filter(None, lead)), sections
+    )
 
 
 def _finding(pairs: Sequence[GroupPair], names: tuple[str, str]) -> str:
@@ -76,9 +78,9 @@ def _same_models(pairs: Sequence[GroupPair]) -> str:
     if not same:
         return ""
     if all(found.value == 1 for found in same):
-        return " Models of the same seed agree on every point: they are the same models."
+        return "Models of the same seed agree on every point: they are the same models."
     least = min(same, key=lambda found: found.value)
-    return f" Models of the same seed agree on {least.value:.1%} of points at least."
+    return f"Models of the same seed agree on {least.value:.1%} of points at least."
 
 
 def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:
@@ -113,7 +115,7 @@ def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:
             across,
         ),
     ]
-    figure = Figure("two-studies", comparison_chart(pairs, names))
+    figure = Figure("two-studies", comparison_chart(pairs, names), _finding(pairs, names))
     return Section("Agreement within and across the studies", prose, [figure], tables)
 
 

@@ -1,9 +1,10 @@
 """The report of a study: its tables in, one self-contained page out."""
 
 from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
-from dbray.report.explorer import explorer, script, style
+from dbray.report.explorer import TITLE, explorer, script, style
 from dbray.report.figures.charts import (
     MEASURES,
+    PLANES,
     accuracy_by_group,
     agreement_matrix,
     fragmentation_by_group,
@@ -12,21 +13,27 @@ from dbray.report.figures.charts import (
 )
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.page.page import Figure, Instrument, Section, Table, render_page
+from dbray.report.sections.captions import (
+    gallery_caption,
+    matrix_caption,
+    training_caption,
+    trials_caption,
+    within_caption,
+)
 from dbray.report.sections.claims import claims_section, named_section
-from dbray.report.sections.distillation import distillation_in_words, distillation_section
+from dbray.report.sections.distillation import distillation_section
 from dbray.report.sections.double_descent import (
     crowding_section,
     curves_section,
-    double_descent_in_words,
     numbers_section,
     regions_section,
     training_section,
 )
+from dbray.report.sections.findings import findings_along_width, findings_of
 from dbray.report.sections.off_manifold import off_manifold_section
 from dbray.report.sections.optimizers import optimizer_section
 from dbray.report.sections.provenance import provenance_section
 from dbray.report.sections.similarity import similarity_section
-from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced
 from dbray.report.tables.tables import (
     SEEDS_SHOWN,
@@ -56,11 +63,11 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
     shown = tables.of_shown_groups()
     sections = [
         named_section(tables),
-        _regions(shown, confidence=confidence),
         _agreement(shown),
+        claims_section(tables),
         optimizer_section(shown),
         distillation_section(tables),
-        claims_section(tables),
+        _regions(shown, confidence=confidence),
         _accuracy(shown),
         similarity_section(shown),
         off_manifold_section(shown, confidence=confidence),
@@ -72,7 +79,8 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         tables.info["title"],
         [*_lead(tables), *_stale(tables), *_left_out(tables)],
         there,
-        _instrument(study, tables),
+        findings=findings_of(shown),
+        instrument=_instrument(study, tables),
     )
 
 
@@ -94,19 +102,19 @@ def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool)
         "at many widths and looks at errors, at the regions, and at how far models from different "
         "seeds agree on them."
     )
-    lead = [double_descent_in_words(curves), explained]
     there = [section for section in sections if section]
     return render_page(
         tables.info["title"],
-        [*filter(None, lead), *_stale(tables)],
+        [explained, *_stale(tables)],
         there,
-        _instrument(study, tables),
+        findings=findings_along_width(curves),
+        instrument=_instrument(study, tables),
     )
 
 
 def _instrument(study: Study, tables: StudyTables) -> Instrument | None:
     html = explorer(study, tables)
-    return Instrument(html, script(), style()) if html else None
+    return Instrument(TITLE, html, script(), style()) if html else None
 
 
 def write_report(study: Study, *, confidence: bool = False) -> str:
@@ -116,7 +124,6 @@ def write_report(study: Study, *, confidence: bool = False) -> str:
 
 
 def _lead(tables: StudyTables) -> list[str]:
-    inside = tables.inside.sort_values("agreement")
     data, planes = tables.info["dataset"], tables.info["planes"]
     explained = (
         "Train a network twice from different random seeds and you get two classifiers that may "
@@ -125,20 +132,9 @@ def _lead(tables: StudyTables) -> list[str]:
         f"asks every model for the class of {planes['resolution']} x {planes['resolution']} points "
         f"of the slice, and compares the answers, on {planes['counts'].get('test', 0)} such slices."
     )
-    students = distillation_in_words(tables)
-    if students:
-        return [students, explained]
-    if not len(inside):
+    if not len(tables.inside):
         return ["No group has two finished trials, so none can be compared.", explained]
-    least, most = inside.iloc[0], inside.iloc[-1]
-    intervals = ends_in_words(inside, ".1%")
-    finding = (
-        f"Two models of {most.name_a} agree on {most.agreement:.1%} of points (95 % interval "
-        f"{intervals[-1]})"
-    )
-    if len(inside) > 1:
-        finding += f"; two of {least.name_a} on only {least.agreement:.1%} ({intervals[0]})"
-    return [f"{finding}.", explained]
+    return [explained]
 
 
 def _stale(tables: StudyTables) -> list[str]:
@@ -189,10 +185,12 @@ def _regions(tables: StudyTables, *, confidence: bool) -> Section:
         Figure(
             "decision-regions" + (f"-{at // 3 + 1}" if at else ""),
             gallery_chart(tables, planes[at : at + 3], order=order, confidence=confidence),
+            gallery_caption(tables, planes[at : at + 3], order),
+            scrolls=True,
         )
         for at in range(0, len(planes), 3)
     ]
-    return Section("Decision regions", prose, figures)
+    return Section("Decision regions", prose, figures, folded=True)
 
 
 def _agreement(tables: StudyTables) -> Section:
@@ -205,11 +203,12 @@ def _agreement(tables: StudyTables) -> Section:
     ]
     if tables.groups.planes_only.any():
         prose.append(PLANES_ONLY_MEANS)
-    figures = [Figure("agreement-within", within_agreement(tables))]
+    figures = [Figure("agreement-within", within_agreement(tables), within_caption(tables))]
     if tables.info["planes"].get("pairs") == "groups":
         prose.append("Models of one group were compared (--pairs groups), none of different ones.")
     else:
-        figures.append(Figure("agreement-matrix", agreement_matrix(tables)))
+        chart = agreement_matrix(tables)
+        figures.append(Figure("agreement-matrix", chart, matrix_caption(tables)))
     return Section("Agreement", prose, figures, [_measures(tables)])
 
 
@@ -231,20 +230,31 @@ def _measures(tables: StudyTables) -> Table:
 
 def _accuracy(tables: StudyTables) -> Section:
     kinds = [kind for kind in ("train", "test") if kind in set(tables.fragmentation.kind)]
+    counted = {kind: tables.fragmentation[tables.fragmentation.kind == kind] for kind in kinds}
     charts = [
-        Figure(f"fragmentation-{kind}", fragmentation_by_group(tables, kind)) for kind in kinds
+        Figure(
+            f"fragmentation-{kind}",
+            fragmentation_by_group(tables, kind),
+            trials_caption(
+                counted[kind], "components", ".1f", f"regions a {PLANES.get(kind, kind)} plane"
+            ),
+        )
+        for kind in kinds
     ]
     prose = [
         "Fragmentation counts the connected regions of equal class on a slice, neighbours in all "
         "eight directions taken together. The count depends on the number of points of a slice, "
         "so compare it within this page only."
     ]
-    accuracy = Figure("test-accuracy", accuracy_by_group(tables))
-    return Section("Accuracy and fragmentation", prose, [accuracy, *charts])
+    said = trials_caption(tables.trials, "test_accuracy", ".3f", "of test images")
+    accuracy = Figure("test-accuracy", accuracy_by_group(tables), said)
+    return Section("Accuracy and fragmentation", prose, [accuracy, *charts], folded=True)
 
 
 def _training(tables: StudyTables) -> Section | None:
     if not len(tables.history):
         return None
     prose = ["One line a trained model. Hover over a line to see its group alone."]
-    return Section("Training", prose, [Figure("training-curves", training_curves(tables))])
+    said = training_caption(tables.history)
+    figure = Figure("training-curves", training_curves(tables), said)
+    return Section("Training", prose, [figure], folded=True)

@@ -1,5 +1,7 @@
 """A double-descent study: curves, claims, words and the page that shows them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,8 @@ from width_study import NOISE, grid, write_width_study
 from dbray.claims.double_descent import NO_NOISE, noise_name
 from dbray.config import NoiseConfig
 from dbray.report import write_report
-from dbray.report.sections.double_descent import double_descent_in_words, shown_widths
+from dbray.report.sections.double_descent import shown_widths
+from dbray.report.sections.findings import findings_along_width
 from dbray.report.tables.tables import load_tables
 from dbray.report.tables.width_curves import WidthCurves, width_curves
 from dbray.scores.threshold import Threshold
@@ -157,12 +160,27 @@ def both(error, regions, agreement, clean=RISE, half_width=0.01):
     return made_curves(frames, THRESHOLDS)
 
 
-def test_the_finding_in_words():
-    said = double_descent_in_words(both(PEAK, PEAK, DIP))
-    assert "With 20 % wrong labels, test error falls to 10.0% at width 8, peaks at width 16" in said
-    assert "agree least at width 16 (40.0%)" in said
-    assert "Without label noise, test error has no peak inside" in said
-    assert "least at width 64 (5.0%)" in said
+def test_three_findings_each_with_its_interval():
+    threshold, peak, dip = findings_along_width(both(PEAK, PEAK, DIP))
+    assert (threshold.number, threshold.interval) == ("width 16", "95 % interval 8 to 16")
+    assert (peak.number, peak.interval) == ("30.0%", "95 % interval 29.0% to 31.0%")
+    assert "at its peak, at width 16" in peak.meaning
+    assert "(width 8: 10.0%)" in peak.meaning
+    assert (dip.number, dip.interval) == ("40.0%", "95 % interval 39.0% to 41.0%")
+    assert "models of width 16" in dip.meaning
+
+
+def test_an_error_without_a_peak_is_said_to_have_none():
+    _, least, _ = findings_along_width(both(FALL, PEAK, DIP))
+    assert least.number == "5.0%"
+    assert "at width 64; it has no peak" in least.meaning
+
+
+def test_a_family_that_never_fits_its_labels_has_no_threshold():
+    curves = both(FALL, PEAK, DIP)
+    none = Threshold(None, None, None)
+    missing, *_ = findings_along_width(replace(curves, thresholds={NO_NOISE: none, NOISY: none}))
+    assert (missing.number, missing.interval) == ("none", "of 5 widths up to 64")
 
 
 def test_the_regions_are_shown_at_the_narrowest_the_critical_and_the_widest_width():

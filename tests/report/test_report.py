@@ -141,7 +141,7 @@ OWN = {
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_page_in_a_browser(made, name):
     location = write_report(made(name), confidence=name == "planes")
-    for window in (1280, 900):
+    for window in (1280, 390):
         with open_page(Path(location), window) as page:
             assert page.complaints == []
             assert page.requests == [f"file://{location}"]

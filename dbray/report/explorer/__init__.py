@@ -3,6 +3,6 @@
 ``models.py`` and ``slices.py`` read and pack; ``slices.js`` computes, ``explorer.js`` shows.
 """
 
-from dbray.report.explorer.part import explorer, script, style
+from dbray.report.explorer.part import TITLE, explorer, script, style
 
-__all__ = ["explorer", "script", "style"]
+__all__ = ["TITLE", "explorer", "script", "style"]

@@ -126,6 +126,7 @@ function draw() {
       ...about.filter(Boolean).map((text) => make("small", "", text))),
     make("div", "tiles", ...maps));
   });
+  root.classList.toggle("few", rows.flatMap(({ models }) => models).length < 8);
   part("maps").replaceChildren(...(drawn.length ? drawn : ["No model is chosen."]));
   const present = new Set(rows.flatMap(({ models }) => models.flatMap((m) => [...now.maps[m]])));
   part("legend").replaceChildren(...[...present].sort((a, b) => a - b).map((label) => chip(label)));

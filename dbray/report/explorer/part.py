@@ -22,6 +22,7 @@ from dbray.store import Study
 
 BUDGET = 4_500_000  # characters of packed slices and answers: the page stays below 6 MB
 MOST_PAIRED = 100  # models whose pairs have their agreement on the page
+TITLE = "Look, point, ask"
 FOLDER = Path(__file__).parent
 
 
@@ -62,6 +63,7 @@ def explorer(study: Study, tables: StudyTables) -> str:
         _environment()
         .get_template("explorer.html.j2")
         .render(
+            title=TITLE,
             about=_about(tables.info, slices, shown, len(tables.trials)),
             confidence=any(one["confidence"] for one in slices),
             data=json.dumps(data).replace("<", "\\u003c"),

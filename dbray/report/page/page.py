@@ -1,6 +1,7 @@
 """Sections of charts and prose put together as one page that needs nothing else."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,39 +14,26 @@ import vl_convert
 
 from dbray.report.page.theme import VEGA_CONFIG
 
-# Runs inside the bundle, where vegaEmbed is in scope; every figure carries its own spec.
-# Charts tell the explorer what is clicked, and show where it has moved to.
-EMBED = """
-const options = {renderer: "svg", actions: {export: true, source: false, compiled: false,
-  editor: false}};
-const drawn = [...document.querySelectorAll("figure.chart")].map((figure) => {
-  const spec = JSON.parse(figure.querySelector("script").textContent);
-  const file = figure.id;
-  return vegaEmbed(figure.querySelector("div"), spec, {...options, downloadFileName: file})
-    .then(({view}) => link(view));
-});
-function link(view) {
-  const tell = (detail) => document.dispatchEvent(new CustomEvent("chart-clicked", {detail}));
-  view.addEventListener("click", (event, item) => item && item.datum && tell(item.datum));
-  const moved = ({name, value}) => {
-    const signal = "MOVED_TO" + name;
-    if (signal in view.getState().signals) view.signal(signal, value).runAsync();
-  };
-  document.addEventListener("explorer-moved", (event) => moved(event.detail));
-}
-Promise.all(drawn).then(() => { document.body.dataset.drawn = String(drawn.length); });
-"""
-MOVED_TO = (
-    "moved_to_"  # and the name of an axis: the parameter of a chart that follows the explorer
-)
+FOLDER = Path(__file__).parent
+MOVED_TO = "moved_to_"  # and an axis: the parameter of a chart that follows the explorer
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the name that its saved file gets."""
+    """A chart with the name that its saved file gets.
+
+    Attributes
+    ----------
+    caption
+        What it shows to be so, in one sentence.
+    scrolls
+        Whether it stays as wide as it is on a narrow page.
+    """
 
     name: str
     chart: alt.TopLevelMixin
+    caption: str
+    scrolls: bool = False
 
     @property
     def spec(self) -> str:
@@ -68,19 +56,38 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: title, paragraphs, figures, a table, in this order."""
+    """A part of the page: title, paragraphs, figures, a table, in this order.
+
+    ``folded``: only its title is seen until someone opens it, or prints the page.
+    """
 
     title: str
     prose: Sequence[str] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
     verdicts: Sequence[Mapping[str, str]] = field(default=())
+    folded: bool = False
+
+    @property
+    def name(self) -> str:
+        """The title as the end of an address."""
+        return re.sub("[^a-z]+", "-", self.title.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number, its 95 % interval in words (or what it counts), and what it means."""
+
+    number: str
+    interval: str
+    meaning: str
 
 
 @dataclass(frozen=True)
 class Instrument:
     """What stands on the page with a script and a style of its own."""
 
+    title: str
     html: str
     script: str
     style: str
@@ -90,15 +97,19 @@ def render_page(
     title: str,
     lead: Sequence[str],
     sections: Sequence[Section],
+    *,
+    findings: Sequence[Finding] = (),
     instrument: Instrument | None = None,
 ) -> bytes:
     """HTML of the page, UTF-8. Every text is escaped; the JavaScript is embedded once."""
     template = _environment().get_template("page.html.j2")
     page = template.render(
         title=title,
+        findings=findings,
         lead=lead,
         sections=sections,
         javascript=_javascript(),
+        style=(FOLDER / "page.css").read_text("utf-8"),
         instrument=instrument,
     )
     return page.encode()
@@ -111,13 +122,14 @@ def inside_script(code: str) -> str:
 
 @cache
 def _javascript() -> str:
-    bundle: str = vl_convert.javascript_bundle(EMBED.replace("MOVED_TO", MOVED_TO))
+    code = (FOLDER / "page.js").read_text("utf-8").replace("MOVED_TO", MOVED_TO)
+    bundle: str = vl_convert.javascript_bundle(code)
     return inside_script(bundle)
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    loader = jinja2.FileSystemLoader(FOLDER)
     return jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )

@@ -10,6 +10,7 @@ from dbray.claims.words import PLANES_ONLY_MEANS
 from dbray.config import TrialConfig
 from dbray.report.figures.contrasts import contrasts_chart
 from dbray.report.page.page import Figure, Section, Table
+from dbray.report.sections.captions import contrasts_caption
 from dbray.report.tables.tables import StudyTables
 from dbray.scores.jackknife import FEWEST_SEEDS, LEVEL
 
@@ -53,7 +54,7 @@ def _section(title: str, prose: list[str], claims: Sequence[Claim], tables: Stud
         return Section(title, prose, verdicts=shown)
     few = results if len(results) <= MOST_ROWS else [r for r in results if r.decides]
     name = "named-contrasts" if claims[0].name == NAMED else "contrasts"
-    figure = Figure(name, contrasts_chart(few))
+    figure = Figure(name, contrasts_chart(few), contrasts_caption(few))
     return Section(title, prose, [figure], [_table(results)], verdicts=shown)
 
 

@@ -7,6 +7,7 @@ from dbray.claims.distillation import Taught
 from dbray.claims.names import display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK
+from dbray.report.sections.captions import distillation_caption
 from dbray.report.tables.intervals import row_with_interval
 from dbray.report.tables.tables import StudyTables, records
 
@@ -43,24 +44,10 @@ def distillation_section(tables: StudyTables) -> Section | None:
         *("difference", "students"),
     ]
     figures = [
-        Figure(f"distillation-{number}", distillation_matrix(frame[frame.learned == learned]))
-        for number, learned in enumerate(dict.fromkeys(frame.learned), start=1)
+        Figure(f"distillation-{number}", distillation_matrix(rows), distillation_caption(rows))
+        for number, (_, rows) in enumerate(frame.groupby("learned", sort=False), start=1)
     ]
     return Section("Students and teachers", prose, figures, [Table(columns, rows)])
-
-
-def distillation_in_words(tables: StudyTables) -> str:
-    """The finding in one sentence; empty for a study without students."""
-    frame = tables.distillation
-    if not len(frame):
-        return ""
-    closer = int((frame.difference_low > 0).sum())
-    return (
-        f"On average over {len(frame)} pairs of teacher and student, a distilled student agrees "
-        f"with its teacher on {frame.distilled.mean():.1%} of points, the same student trained on "
-        f"labels on {frame.from_labels.mean():.1%}; in {closer} of them the 95 % interval of the "
-        "difference lies above zero."
-    )
 
 
 def distillation_frame(tables: StudyTables) -> pd.DataFrame:

@@ -1,17 +1,22 @@
 """The report's parts of a double-descent study: curves, regions, numbers, in words."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
 from dbray.claims.contrasts import SCORED_KIND
-from dbray.claims.double_descent import NO_NOISE
 from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
 from dbray.config import TrialConfig
 from dbray.report.figures.epoch_charts import epochs_chart, history_chart
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.figures.width_charts import curves_chart, kinds_chart
 from dbray.report.page.page import Figure, Section, Table
+from dbray.report.sections.captions import (
+    crowding_caption,
+    curves_caption,
+    epochs_caption,
+    gallery_caption,
+    history_caption,
+)
 from dbray.report.tables.tables import StudyTables, records
 from dbray.report.tables.width_curves import WidthCurves, label_at, width_history
 from dbray.scores.threshold import FITTED
@@ -28,7 +33,11 @@ def curves_section(curves: WidthCurves) -> Section:
         *([PLANES_ONLY_MEANS] if curves.curves.planes_only.any() else []),
         *(_threshold_in_words(curves, noise) for noise in curves.noises),
     ]
-    return Section("Along the width", prose, [Figure("width-curves", curves_chart(curves))])
+    return Section(
+        "Along the width",
+        prose,
+        [Figure("width-curves", curves_chart(curves), curves_caption(curves))],
+    )
 
 
 def regions_section(
@@ -49,6 +58,8 @@ def regions_section(
             gallery_chart(
                 shown, planes[start : start + PLANES_A_FIGURE], order=order, confidence=confidence
             ),
+            gallery_caption(shown, planes[start : start + PLANES_A_FIGURE], order),
+            scrolls=True,
         )
         for start in range(0, len(planes), PLANES_A_FIGURE)
     ]
@@ -57,7 +68,7 @@ def regions_section(
         "just fits them, and wide. Each small picture is one model's answer; columns are seeds. "
         "Marks are the images that span the slice, in the colour of their right class."
     ]
-    return Section("The regions themselves", prose, figures)
+    return Section("The regions themselves", prose, figures, folded=True)
 
 
 def crowding_section(curves: WidthCurves) -> Section | None:
@@ -65,7 +76,7 @@ def crowding_section(curves: WidthCurves) -> Section | None:
     if not len(curves.by_kind[curves.by_kind.measure == "margin"]):
         return None
     figures = [
-        Figure(f"by-kind-{number}", kinds_chart(curves, noise))
+        Figure(f"by-kind-{number}", kinds_chart(curves, noise), crowding_caption(curves, noise))
         for number, noise in enumerate(curves.noises, start=1)
     ]
     prose = [
@@ -75,18 +86,21 @@ def crowding_section(curves: WidthCurves) -> Section | None:
         "stands in the table. Class skips are the changes met on the way. Without label noise the "
         "same images serve, and all their labels are right.",
     ]
-    return Section("Right and wrong labels", prose, figures)
+    return Section("Right and wrong labels", prose, figures, folded=True)
 
 
 def training_section(tables: StudyTables, curves: WidthCurves) -> Section:
     """Test error while training; more, where models were looked at before the end."""
-    figures = [Figure("error-history", history_chart(width_history(tables), curves.noises))]
+    history = width_history(tables)
+    chart = history_chart(history, curves.noises)
+    figures = [Figure("error-history", chart, history_caption(history))]
     prose = []
     if (curves.curves.epoch > 0).any():
         epochs = [c.training.epochs for c in tables.configs.values() if isinstance(c, TrialConfig)]
-        figures.append(Figure("epoch-curves", epochs_chart(curves, max(epochs))))
+        chart = epochs_chart(curves, max(epochs))
+        figures.append(Figure("epoch-curves", chart, epochs_caption(curves)))
         prose.append("Below: models of one training at several epochs, on the same planes.")
-    return Section("Along the training", prose, figures)
+    return Section("Along the training", prose, figures, folded=True)
 
 
 def numbers_section(tables: StudyTables, curves: WidthCurves) -> Section:
@@ -104,7 +118,7 @@ def numbers_section(tables: StudyTables, curves: WidthCurves) -> Section:
         Table(columns, _numbers(tables, curves, noise), noise[0].upper() + noise[1:])
         for noise in curves.noises
     ]
-    return Section("All numbers", prose, tables=found)
+    return Section("All numbers", prose, tables=found, folded=True)
 
 
 def _numbers(tables: StudyTables, curves: WidthCurves, noise: str) -> list[list[str]]:
@@ -125,52 +139,10 @@ def _numbers(tables: StudyTables, curves: WidthCurves, noise: str) -> list[list[
     return list(rows.values())
 
 
-def double_descent_in_words(curves: WidthCurves) -> str:
-    """The finding: the most noise first, then the trials without."""
-    said = [_descent_in_words(curves, noise) for noise in reversed(curves.noises)]
-    return " ".join(sentence for sentence in said if sentence)
-
-
 def shown_widths(curves: WidthCurves) -> list[int]:
     """The narrowest width, the threshold under the most noise, and the widest."""
     critical = curves.thresholds[curves.noises[-1]].width or curves.widths[-1]
     return sorted({curves.widths[0], critical, curves.widths[-1]})
-
-
-def _descent_in_words(curves: WidthCurves, noise: str) -> str:
-    rows = records(curves.curve("test_error", noise).reset_index())
-    if len(rows) < 3:
-        return ""
-    where = "Without label noise" if noise == NO_NOISE else f"With {noise}"
-    fitted = curves.thresholds[noise].width or curves.widths[-1]
-    valley = min((row for row in rows if row["width"] <= fitted), key=lambda row: row["value"])
-    peak = max((r for r in rows if r["width"] >= valley["width"]), key=lambda row: row["value"])
-    last = rows[-1]
-    if peak in (valley, last):
-        first, least = rows[0], min(rows, key=lambda row: row["value"])
-        said = (
-            f"{where}, test error has no peak inside: it is {first['value']:.1%} at width "
-            f"{first['width']} and least at width {least['width']} ({least['value']:.1%})"
-        )
-    else:
-        said = (
-            f"{where}, test error falls to {valley['value']:.1%} at width {valley['width']}, peaks "
-            f"at width {peak['width']} ({peak['value']:.1%}{_between(peak)}) and falls again, to "
-            f"{last['value']:.1%} at width {last['width']}"
-        )
-    return f"{said}{_regions_in_words(curves, noise)}."
-
-
-def _regions_in_words(curves: WidthCurves, noise: str) -> str:
-    regions = curves.curve("fragmentation", noise).value
-    agreement = curves.curve("agreement", noise).value
-    if not len(agreement):
-        return ""
-    return (
-        f"; regions are most at width {regions.idxmax()} ({regions.max():.1f} a plane), two models "
-        f"agree least at width {agreement.idxmin()} ({agreement.min():.1%}) and most at width "
-        f"{agreement.idxmax()} ({agreement.max():.1%})"
-    )
 
 
 def _threshold_in_words(curves: WidthCurves, noise: str) -> str:
@@ -183,12 +155,6 @@ def _threshold_in_words(curves: WidthCurves, noise: str) -> str:
         f"{name}: {curves.family} fits {1 - FITTED:.0%} of its training labels from width "
         f"{found.width} on (95 % interval over seeds: {found.low} to {high})."
     )
-
-
-def _between(row: dict[str, Any]) -> str:
-    if math.isnan(row["low"]):
-        return ""
-    return f", 95 % interval {row['low']:.1%} to {row['high']:.1%}"
 
 
 def _cell(row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dbray.report.figures.gallery import gallery_chart
 from dbray.report.page.names import KIND_TITLES
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK
+from dbray.report.sections.captions import gallery_caption, kinds_caption
 from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.pictures import APART, Plane
 from dbray.report.tables.tables import StudyTables, group_order
@@ -29,14 +30,26 @@ def off_manifold_section(tables: StudyTables, *, confidence: bool) -> Section | 
         "None of it enters the scores above.",
     ]
     figures = [
-        Figure(f"regions-apart-{number}", gallery_chart(tables, part, confidence=confidence))
+        Figure(
+            f"regions-apart-{number}",
+            gallery_chart(tables, part, confidence=confidence),
+            gallery_caption(tables, part),
+            scrolls=True,
+        )
         for number, part in enumerate(_by_threes(planes), start=1)
     ]
     if kinds:
-        figures.append(Figure("agreement-by-kind", agreement_by_kind(tables, kinds)))
-        figures.append(Figure("regions-by-kind", regions_by_kind(tables, kinds)))
+        inside, regions = tables.groups_by_kind, tables.fragmentation.groupby("kind").components
+        agreed = inside[inside.group_a == inside.group_b].groupby("kind").agreement.mean()
+        said = (
+            kinds_caption(agreed[agreed.index.isin([SCORED_KIND, *kinds])], SCORED_KIND, ".2f"),
+            kinds_caption(regions.mean(), SCORED_KIND, ".1f"),
+        )
+        figures.append(Figure("agreement-by-kind", agreement_by_kind(tables, kinds), said[0]))
+        figures.append(Figure("regions-by-kind", regions_by_kind(tables, kinds), said[1]))
     tables_shown = [_comparison(tables, kinds)] if kinds else []
-    return Section("Off the data, and close to one image", prose, figures, tables_shown)
+    title = "Off the data, and close to one image"
+    return Section(title, prose, figures, tables_shown, folded=True)
 
 
 def agreement_by_kind(tables: StudyTables, kinds: list[str]) -> alt.TopLevelMixin:

@@ -40,10 +40,9 @@ def optimizer_section(tables: StudyTables) -> Section | None:
     prose = [
         "Agreement between seeds with its interval over planes and seeds; accuracy is the mean "
         "over seeds, with its interval over seeds (Student's t). Both are 95 %.",
-        _accuracy_in_words(frame),
     ]
     columns = ["architecture", "optimizer", "test accuracy", "agreement within", "models"]
-    chart = Figure("optimizers", optimizer_chart(frame))
+    chart = Figure("optimizers", optimizer_chart(frame), _accuracy_in_words(frame))
     return Section("Optimizers", prose, [chart], [Table(columns, rows)])
 
 

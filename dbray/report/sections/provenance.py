@@ -36,6 +36,7 @@ def provenance_section(tables: StudyTables, study: Study) -> Section:
             Table(["command", "started", "seconds", "trials", "on"], _invocations(info)),
             Table(_RECIPE_COLUMNS, _recipes(tables)),
         ],
+        folded=True,
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from dbray.claims.names import display_name
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import INK, MUTED
+from dbray.report.sections.captions import correlation_caption, pairs_caption
 from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.tables import StudyTables, records
 from dbray.scores.rank_correlation import rank_correlation
@@ -48,10 +49,14 @@ def similarity_section(tables: StudyTables) -> Section | None:
     if models < len(tables.trials):
         prose.append(f"These are the pairs of {models} models: the first ones of each group.")
     correlations = _correlations(pairs)
-    figures = [Figure("measures-against-planes", measures_against_planes(pairs))]
+    figures = [
+        Figure("measures-against-planes", measures_against_planes(pairs), pairs_caption(pairs))
+    ]
     if correlations.value.notna().any():
-        figures.insert(0, Figure("rank-correlation", correlation_chart(correlations)))
-    return Section("What the test images alone would say", prose, figures, [_within_table(tables)])
+        said = correlation_caption(correlations)
+        figures.insert(0, Figure("rank-correlation", correlation_chart(correlations), said))
+    title = "What the test images alone would say"
+    return Section(title, prose, figures, [_within_table(tables)], folded=True)
 
 
 def correlation_chart(correlations: pd.DataFrame) -> alt.TopLevelMixin:
@@ -112,7 +117,7 @@ def measures_against_planes(pairs: pd.DataFrame) -> alt.TopLevelMixin:
                 alt.Tooltip("agreement:Q", title="plane agreement", format=".3f"),
                 alt.Tooltip(f"{name}:Q", title=SHORT[name], format=".3f"),
             ],
-        ).properties(width=195, height=190)
+        ).properties(width=176, height=180)
         for name in MEASURES
     ]
     return alt.hconcat(*charts).properties(
