@@ -7,6 +7,7 @@
 from dbray.report.compare import build_comparison
 from dbray.report.figures.regions import picture_uri
 from dbray.report.figures.sheets import write_sheets
+from dbray.report.index import update_index, write_index
 from dbray.report.report import build_report, write_report
 from dbray.report.tables.pictures import Picture
 
@@ -15,6 +16,8 @@ __all__ = [
     "build_comparison",
     "build_report",
     "picture_uri",
+    "update_index",
+    "write_index",
     "write_report",
     "write_sheets",
 ]

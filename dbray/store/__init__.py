@@ -5,7 +5,7 @@ from dbray.store.folder import Folder
 from dbray.store.identity import create_or_extend, planned_study, write_description
 from dbray.store.label_maps import read_label_maps
 from dbray.store.location import open_folder
-from dbray.store.opening import open_study, open_study_folder, study_at
+from dbray.store.opening import open_study, open_study_folder, studies_in, study_at
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory, PlanesOf
 from dbray.store.scope import Scope, scope_of, stale_tables
 from dbray.store.study import Study
@@ -28,6 +28,7 @@ __all__ = [
     "scope_of",
     "stale_tables",
     "state_folder",
+    "studies_in",
     "study_at",
     "write_description",
 ]

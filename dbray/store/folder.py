@@ -112,6 +112,13 @@ class Folder:
             except UnicodeDecodeError:  # a name that is no UTF-8 text, which no file of ours has
                 return self._sizes(self.filesystem.get_file_info(list(_readable_names(top))))
 
+    def folders(self) -> list[str]:
+        """Names of the folders directly inside."""
+        selector = fs.FileSelector(self.root, allow_not_found=True)
+        with self.named(""):
+            found = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+
     def _sizes(self, found: Iterable[fs.FileInfo]) -> dict[str, int]:
         return {
             info.path.removeprefix(self.root).lstrip("/"): info.size

@@ -38,6 +38,19 @@ def open_study(storage: str, name: str) -> Study:
     return study
 
 
+def studies_in(storage: str) -> list[Study]:
+    """All studies of a storage location, by name.
+
+    Raises
+    ------
+    UserError
+        If the storage location makes no sense.
+    """
+    folder = open_folder(storage)
+    found = [Study(folder.below(name), name) for name in folder.folders()]
+    return [study for study in found if study.folder.exists("study.json")]
+
+
 def open_study_folder(place: str) -> Study:
     """An existing study by its own folder: ``runs/arch_repro``, ``s3://bucket/prefix/arch_repro``.
 

@@ -15,7 +15,7 @@ from dbray.datasets import Dataset, describe_dataset, load_dataset
 from dbray.jobs import is_scored, score
 from dbray.labelling import check_lines
 from dbray.planes import check_planes
-from dbray.report import write_report, write_sheets
+from dbray.report import update_index, write_report, write_sheets
 from dbray.store import Study, planned_study, study_at, write_description
 from dbray.study.checks import check_grid
 from dbray.study.estimate import describe, study_costs
@@ -134,6 +134,7 @@ def run_study(
 def _show(study: Study, options: StudyOptions) -> None:
     """Write the page, and say where it is."""
     location = write_report(study, confidence=options.confidence)
+    update_index(options.storage)
     if options.sheets:
         print(f"pictures: {write_sheets(study, confidence=options.confidence)}")  # noqa: T201
     print(f"report: {location}")  # noqa: T201

@@ -209,8 +209,10 @@ function point(i, j) {
   const last = resolution - 1;
   state.point = [Math.min(Math.max(i, 0), last), Math.min(Math.max(j, 0), last)];
   const [x, y] = state.point;
-  root.style.setProperty("--x", `${(100 * (x + 0.5)) / resolution}%`);
-  root.style.setProperty("--y", `${(100 * (last - y + 0.5)) / resolution}%`);
+  for (const maps of ["maps", "pair-maps"]) {
+    part(maps).style.setProperty("--x", `${(100 * (x + 0.5)) / resolution}%`);
+    part(maps).style.setProperty("--y", `${(100 * (last - y + 0.5)) / resolution}%`);
+  }
   const w = weightsAt(x, y);
   const { image, clipped } = weightedImage(now.pixels, w, data.image);
   put(part("image"), image);
@@ -221,11 +223,12 @@ function point(i, j) {
     + "an image and are clipped here; the models saw them as they are." : "";
   const k = x * resolution + y;
   for (const { model, label, sure } of captions) {
-    const found = now.maps[model][k];
-    label.textContent = data.classes[found];
-    label.style.setProperty("--class", data.colours[found]);
-    const shade = now.confidence[model]?.[k];
+    const [found, shade] = [now.maps[model][k], now.confidence[model]?.[k]];
     if (sure && shade !== undefined) sure.textContent = percent(shade / 255, 0);
+    if (label.dataset.label === String(found)) continue;
+    label.dataset.label = String(found);
+    label.textContent = data.classes[found];
+    label.style.borderColor = data.colours[found];
   }
   const everyone = rows.flatMap(({ models }) => models);
   part("votes").replaceChildren(votes(`all ${everyone.length}`, everyone),

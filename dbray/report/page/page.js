@@ -24,12 +24,12 @@ function fit(node, config) {
   if (!node || typeof node !== "object") return;
   if (node.hconcat) { node.vconcat = node.hconcat; delete node.hconcat; }
   if (node.columns > 1) node.columns = node.concat || node.facet ? 1 : 2;
-  if (typeof node.title === "string" && node.field) node.title = lines(node.title, ROOM / 8);
+  if (typeof node.title === "string" && node.field) node.title = lines(node.title, ROOM / 10);
   if (node.width > ROOM - LABELS) node.width = Math.max(150, ROOM - LABELS);
   if (node.labelLimit > LABELS) [node.labelLimit, node.labelExpr] = [LABELS, SEVERAL_LINES];
-  if (node.title && node.title.text) node.title = wrapped(node.title, Math.floor(ROOM / 8.5));
+  if (node.title && node.title.text) node.title = wrapped(node.title, Math.floor(ROOM / 9.7));
   else if (typeof node.title === "string" && node.mark === undefined && (node.layer || node.width))
-    node.title = lines(node.title, Math.floor(ROOM / 8.5));
+    node.title = lines(node.title, Math.floor(ROOM / 9.7));
   for (const key of Object.keys(node))
     if (key !== "datasets" && key !== "data" && key !== "title") fit(node[key]);
 }
@@ -73,8 +73,12 @@ const parts = [...document.querySelectorAll("nav a")];
 const places = parts.map((part) => document.querySelector(part.getAttribute("href")));
 addEventListener("scroll", () => requestAnimationFrame(follow), {passive: true});
 function follow() {
-  const last = places.findLastIndex((place) => place.getBoundingClientRect().top < 120);
-  parts.forEach((part, at) => part.toggleAttribute("aria-current", at === Math.max(last, 0)));
+  const tops = places.map((place) => place.getBoundingClientRect().top);
+  const asked = parts.findIndex((part) => part.hash === location.hash);
+  const end = scrollY + innerHeight > document.documentElement.scrollHeight - 4;
+  const here = end && tops[asked] >= 0 && tops[asked] < innerHeight ? asked
+    : Math.max(0, tops.findLastIndex((top) => top < 120));
+  parts.forEach((part, at) => part.toggleAttribute("aria-current", at === here));
 }
 follow();
 

@@ -115,6 +115,13 @@ def render_page(
     return page.encode()
 
 
+def render_index(location: str, entries: Sequence[object]) -> bytes:
+    """HTML of a page over many studies, UTF-8; ``entries`` as ``index.html.j2`` takes them."""
+    style = (FOLDER / "page.css").read_text("utf-8")
+    template = _environment().get_template("index.html.j2")
+    return template.render(location=location, entries=entries, style=style).encode()
+
+
 def inside_script(code: str) -> str:
     """JavaScript that does not end the script element it stands in."""
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")

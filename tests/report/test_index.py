@@ -1,0 +1,83 @@
+"""One page over all studies of a storage location."""
+
+import html
+import json
+
+import pytest
+from browser import blank_page
+from synthetic_study import write_synthetic_study
+
+from dbray.errors import UserError
+from dbray.report import update_index, write_index, write_report
+
+HOSTILE = "</style><script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    """Two studies, one of them without a page, a third that cannot be read, and no study."""
+    top = tmp_path_factory.mktemp("studies")
+    groups = {"resnet": 0.85, "vgg": 0.8, "vit": 0.6}
+    made = write_synthetic_study(top, "first", groups=groups, resolution=10, epochs=2)
+    write_report(made)
+    options = {"resolution": 10, "epochs": 2, "title": HOSTILE, "failures": ("vit",)}
+    other = write_synthetic_study(top, "second", groups={"vit": 0.6}, **options)
+    other.folder.delete("scores/agreement_by_group.parquet")
+    for name, text in (("damaged", "{"), ("other", "")):
+        (top / name).mkdir()
+        (top / name / ("study.json" if text else "notes.txt")).write_text(text)
+    return top
+
+
+@pytest.fixture(scope="module")
+def page(storage):
+    location = write_index(str(storage))
+    assert location == f"{storage}/index.html"
+    return html.unescape((storage / "index.html").read_text())
+
+
+def test_each_study_has_its_question_data_result_state_and_date(page):
+    assert "digits, 120 planes, 3 groups, 9 trials · 2025-01-02 03:04" in page
+    assert "Agreement between seeds: ViT 0.600 [" in page
+    assert "] to ResNet 0.850 [" in page
+    assert "Claims: C1 " in page
+    for state in ("finished", "1 trials failed; not scored yet", "cannot be read: "):
+        assert f'<p class="note">{state}' in page
+    assert "<h2>other" not in page
+
+
+def test_a_study_is_linked_where_it_has_a_page(page):
+    assert 'href="first/report/index.html">Architectures and seeds' in page
+    assert "second/report" not in page
+
+
+def test_the_page_in_a_browser(storage, page):
+    assert page
+    said = []
+    with blank_page(390) as window:
+        window.on("console", lambda message: said.append(message.text))
+        window.on("request", lambda request: said.append(request.url))
+        window.goto((storage / "index.html").as_uri())
+        assert window.locator("h2").all_inner_texts()[:2] == ["Architectures and seeds", HOSTILE]
+        assert window.locator("img").count() == 2
+        assert window.evaluate("document.documentElement.scrollWidth") <= 390
+        assert [url for url in said if not url.startswith("data:")] == [
+            (storage / "index.html").as_uri()
+        ]
+        window.get_by_role("link").click()
+        window.wait_for_selector("#explorer[data-shown]")
+
+
+def test_the_page_is_written_again_where_it_is(tmp_path):
+    write_synthetic_study(tmp_path, groups={"vit": 0.7}, resolution=10, epochs=2)
+    update_index(str(tmp_path))
+    assert not (tmp_path / "index.html").exists()
+    (tmp_path / "index.html").write_text("old")
+    update_index(str(tmp_path))
+    assert "synthetic" in (tmp_path / "index.html").read_text()
+
+
+def test_a_place_without_studies_is_refused(tmp_path):
+    (tmp_path / "study.json").write_text(json.dumps({}))
+    with pytest.raises(UserError, match="no study here"):
+        write_index(str(tmp_path))
