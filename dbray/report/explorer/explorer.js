@@ -32,6 +32,7 @@ let rows = []; // that are shown
 let captions = []; // where a model's class at the point, and its confidence, are said
 /** @type {Map<number|string, Promise<any>>} */
 const unpacked = new Map();
+let crosses = /** @type {HTMLElement[]} */ ([]);
 
 const slice = () => data.slices[state.slice];
 const groupOf = (/** @type {number} */ model) => data.groups[data.models[model].group];
@@ -88,7 +89,8 @@ function make(tag, kind, ...inside) {
  * @param {(k: number) => number} ink */
 function tile(model, caption, ink) {
   const canvas = document.createElement("canvas");
-  const map = make("div", "map", canvas, make("span", "over"));
+  const map = make("div", "map", canvas, make("span", "over"), make("i", "cross"));
+  crosses.push(/** @type {HTMLElement} */ (map.lastChild));
   if (model !== NONE) map.dataset.model = String(model);
   put(canvas, painted(slice().resolution, ink));
   const label = caption.querySelector("b");
@@ -115,7 +117,7 @@ function differenceTile(models, text) {
 
 /** Draw what is shown of this slice. */
 function draw() {
-  [captions, rows] = [[], shown()];
+  [captions, crosses, rows] = [[], [], shown()];
   const withDifference = choice("overlay").value === "disagreement";
   const drawn = rows.map(({ row, models }) => {
     const here = agreement(models);
@@ -209,10 +211,8 @@ function point(i, j) {
   const last = resolution - 1;
   state.point = [Math.min(Math.max(i, 0), last), Math.min(Math.max(j, 0), last)];
   const [x, y] = state.point;
-  for (const maps of ["maps", "pair-maps"]) {
-    part(maps).style.setProperty("--x", `${(100 * (x + 0.5)) / resolution}%`);
-    part(maps).style.setProperty("--y", `${(100 * (last - y + 0.5)) / resolution}%`);
-  }
+  const place = [x, last - y].map((at) => `${(100 * (at + 0.5)) / resolution}%`);
+  for (const cross of crosses) cross.style.translate = place.join(" ");
   const w = weightsAt(x, y);
   const { image, clipped } = weightedImage(now.pixels, w, data.image);
   put(part("image"), image);
