@@ -46,7 +46,7 @@ def test_every_figure_says_what_was_found(page):
     captions = page.locator("figure.chart figcaption").all_text_contents()
     assert len(captions) == page.locator("figure.chart").count() > 5
     assert all(caption.endswith(".") and len(caption) > 30 for caption in captions)
-    assert "FCNet comes out most alike (0.926 [" in captions[0]
+    assert "Of 7 groups, FCNet comes out most alike (0.926 [" in captions[0]
 
 
 def test_the_contents_lead_to_what_is_folded_and_follow(page):
@@ -91,6 +91,7 @@ def test_a_table_is_taken_away_as_csv(page):
 def test_a_chart_is_taken_away_as_picture_or_drawing(page):
     menu = page.locator("#agreement-within .vega-actions a").all_text_contents()
     assert menu == ["Save as SVG", "Save as PNG"]
+    assert page.get_by_label("save this figure").count() == page.locator("figure.chart").count()
 
 
 def test_charts_fit_a_telephone(page, study):

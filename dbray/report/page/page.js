@@ -12,8 +12,11 @@ const drawn = [...document.querySelectorAll("figure.chart")].map((figure) => {
     if (JSON.stringify(spec).match(/"labelLimit":[2-9]\d\d/)) spec.height *= 1.8; // several lines
     fit(spec, spec.config);
   }
-  const options_of_one = {...options, downloadFileName: figure.id};
-  return vegaEmbed(figure.querySelector("div"), spec, options_of_one).then(({view}) => link(view));
+  const named = {...options, downloadFileName: figure.id};
+  return vegaEmbed(figure.querySelector("div"), spec, named).then(({view}) => {
+    figure.querySelector("summary").setAttribute("aria-label", "save this figure");
+    link(view);
+  });
 });
 Promise.all(drawn).then(() => { document.body.dataset.drawn = String(drawn.length); });
 

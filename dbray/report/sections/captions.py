@@ -24,17 +24,16 @@ def interval_of(row: dict[str, Any], name: str = "agreement", *, digits: int = 3
 
 
 def within_caption(tables: StudyTables) -> str:
-    """Which group is the most reproducible, which the least, and whether that can be told."""
+    """Which group is the most reproducible, and which the least."""
     rows = records(tables.inside.sort_values("agreement"))
     if not rows:
         return "No group has two models."
     least, most = rows[0], rows[-1]
     if len(rows) == 1:
         return f"Two models of {most['name_a']} agree on {interval_of(most)} of points."
-    apart = least["high"] < most["low"]
     return (
-        f"{most['name_a']} comes out most alike ({interval_of(most)}) and {least['name_a']} least "
-        f"({interval_of(least)}); the two intervals {'lie apart' if apart else 'overlap'}."
+        f"Of {len(rows)} groups, {most['name_a']} comes out most alike ({interval_of(most)}) and "
+        f"{least['name_a']} least ({interval_of(least)})."
     )
 
 
