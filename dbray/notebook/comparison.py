@@ -115,7 +115,10 @@ class Comparison:
             "How much do these models agree?",
             [f"{repr(self)[len('Comparison(') : -1]}."],
             [
-                Section("Decision regions", figures=[Figure("regions", self.chart(planes))]),
+                Section(
+                    "Decision regions",
+                    figures=[Figure("regions", self.chart(planes), self._found())],
+                ),
                 *(
                     Section(name, tables=[_table(each)])
                     for name, each in frames.items()
@@ -129,6 +132,15 @@ class Comparison:
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror}") from error
         return target
+
+    def _found(self) -> str:
+        """What the chart shows to be so."""
+        rows = self.agreement.sort_values("agreement")
+        least, most = rows.iloc[0], rows.iloc[-1]
+        return (
+            f"{most.model_a} and {most.model_b} agree the most ({most.agreement:.3f}), "
+            f"{least.model_a} and {least.model_b} the least ({least.agreement:.3f})."
+        )
 
     def _matrix(self) -> alt.LayerChart:
         columns = {"model_a": "model_b", "model_b": "model_a"}
