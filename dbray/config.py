@@ -6,10 +6,11 @@ were studies (``LATER``) is left out of the JSON at its default: their trials ke
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from dbray.sources import SOURCES, Source, seeds_label, varied_label
 
 OptimizerName = Literal["sgd", "adam", "adamw", "sam"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
@@ -17,10 +18,6 @@ PrecisionName = Literal["float32", "bfloat16", "float16"]
 SizeName = Literal["small", "paper"]
 DistillationLoss = Literal["kl", "hard", "mse"]
 NoiseKind = Literal["symmetric", "asymmetric"]
-
-# What a training draws, each from a seed of its own.
-Source = Literal["weights", "order", "augmentation", "dropout", "sample"]
-SOURCES: tuple[Source, ...] = get_args(Source)
 
 LATER = {"later": True}
 ABSENT = {"distillation": "labels", "noise": "no noise"}  # what a group's label says instead
@@ -74,11 +71,18 @@ class NoiseConfig:
         return f"{self.share * 100:g} % {'' if self.kind == 'symmetric' else 'asymmetric '}noise"
 
 
+class _WithId:
+    @property
+    def trial_id(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(canonical_json(stored_config(self)).encode()).hexdigest()[:12]
+
+
 Option = str | int | float | bool
 
 
 @dataclass(frozen=True)
-class OwnTrainingConfig:
+class OwnTrainingConfig(_WithId):
     """One call of a user's own training: everything that dbray knows to decide what comes of it."""
 
     dataset: str
@@ -101,11 +105,6 @@ class OwnTrainingConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
-    def trial_id(self) -> str:
-        """First 12 hex digits of the SHA-256 of the canonical JSON."""
-        return _digest(self)
-
-    @property
     def name(self) -> str:
         """The options, or the function's name where there are none."""
         return options_label(self.options) or self.train.partition(":")[2] or "command"
@@ -126,23 +125,6 @@ class OwnTrainingConfig:
         return varied_label(self.seeds)
 
 
-def seeds_label(seeds: Mapping[Source, int]) -> str:
-    """Seeds in words: ``seed 3`` where all are equal, else those apart from the others named."""
-    usual = _usual_seed(seeds)
-    apart = [f"{source} {seed}" for source, seed in seeds.items() if seed != usual]
-    return ", ".join([f"seed {usual}", *apart])
-
-
-def varied_label(seeds: Mapping[Source, int]) -> str:
-    """The sources whose seeds are not the others', as part of a group's name."""
-    apart = [source for source, seed in seeds.items() if seed != _usual_seed(seeds)]
-    return f"{' and '.join(apart)} alone" if apart else ""
-
-
-def _usual_seed(seeds: Mapping[Source, int]) -> int:
-    return Counter(seeds.values()).most_common(1)[0][0]
-
-
 def options_label(options: Sequence[tuple[str, Option]]) -> str:
     """Options as they are typed, such as ``lr=0.1, width=64``."""
     return ", ".join(f"{name}={_typed(value)}" for name, value in options)
@@ -153,7 +135,7 @@ def _typed(value: Option) -> str:
 
 
 @dataclass(frozen=True)
-class TrialConfig:
+class TrialConfig(_WithId):
     """One grid point: everything that decides what a trained model predicts."""
 
     dataset: str  # name of the data set, e.g. "digits"
@@ -169,11 +151,13 @@ class TrialConfig:
     stop_epoch: int | None = field(default=None, metadata=LATER)  # training ends early, after this
     published: bool = field(default=False, metadata=LATER)  # network and initial weights are the
     # paper's; those of the first studies were not quite
-
-    @property
-    def trial_id(self) -> str:
-        """First 12 hex digits of the SHA-256 of the canonical JSON."""
-        return _digest(self)
+    order_seed: int | None = field(default=None, metadata=LATER)  # none: data_seed's, likewise the
+    augmentation_seed: int | None = field(default=None, metadata=LATER)  # next two
+    dropout_seed: int | None = field(default=None, metadata=LATER)
+    sample_seed: int | None = field(default=None, metadata=LATER)  # training images are drawn with
+    # replacement; none: all are used
+    one_bit: bool = field(default=False, metadata=LATER)  # last bit of an initial weight is flipped
+    run: int = field(default=0, metadata=LATER)  # equal trials, trained again, have other numbers
 
     @property
     def name(self) -> str:
@@ -185,12 +169,35 @@ class TrialConfig:
     @property
     def member(self) -> str:
         """What tells it from others of its group: the seeds."""
-        parts = [f"seed {self.weights_seed}"]
-        if self.data_seed != self.weights_seed:
-            parts.append(f"data {self.data_seed}")
+        parts = [seeds_label(self.seeds)]
         if self.noise and self.noise.seed:
             parts.append(f"noise {self.noise.seed}")
+        if self.run:
+            parts.append(f"run {self.run}")
         return ", ".join(parts)
+
+    @property
+    def data_seeds(self) -> tuple[int, int, int]:
+        """Seeds of order, augmentation and dropout."""
+        given = (self.order_seed, self.augmentation_seed, self.dropout_seed)
+        order, augmentation, dropout = (self.data_seed if g is None else g for g in given)
+        return order, augmentation, dropout
+
+    @property
+    def seeds(self) -> dict[Source, int]:
+        """Seed of every source; without ``sample`` where all training images are used."""
+        seeds = (self.weights_seed, *self.data_seeds, self.sample_seed)
+        named = zip(SOURCES, seeds, strict=True)
+        return {source: seed for source, seed in named if seed is not None}
+
+    @property
+    def varied(self) -> str:
+        """What is not as in the trial whose seeds are all equal, such as ``order alone``."""
+        if self.one_bit:
+            return "one bit"
+        if self.run:
+            return "again"
+        return varied_label(self.seeds)
 
     @property
     def last_epoch(self) -> int:
@@ -199,7 +206,7 @@ class TrialConfig:
 
 
 @dataclass(frozen=True)
-class CheckpointConfig:
+class CheckpointConfig(_WithId):
     """A model that was trained elsewhere, as a trial of a study."""
 
     dataset: str
@@ -219,11 +226,6 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         for name in ("mean", "std"):  # JSON gives lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    @property
-    def trial_id(self) -> str:
-        """First 12 hex digits of the SHA-256 of the canonical JSON."""
-        return _digest(self)
 
     @property
     def name(self) -> str:
@@ -252,10 +254,6 @@ def stored_config(config: Any) -> dict[str, Any]:  # noqa: ANN401 - a config or 
         if "later" not in each.metadata or value != each.default:
             values[each.name] = stored_config(value) if is_dataclass(value) else value
     return values
-
-
-def _digest(config: AnyConfig) -> str:
-    return hashlib.sha256(canonical_json(stored_config(config)).encode()).hexdigest()[:12]
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value

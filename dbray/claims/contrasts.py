@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from dbray.planes import PlaneKind
 from dbray.store import CommittedTrial
 
-Measure = Literal["agreement", "fragmentation", "test_error", "distillation"]
+Measure = Literal["agreement", "fragmentation", "test_error", "distillation", "randomness"]
 NAMED = "named"  # claim of the contrasts that a user names
 SCORED_KIND: PlaneKind = "test"  # reproducibility is defined on planes through test images
 

@@ -6,6 +6,7 @@ from dbray.claims.distillation import distillation_claim
 from dbray.claims.double_descent import double_descent_claims
 from dbray.claims.named import named_claim
 from dbray.claims.optimizers import optimizer_claim
+from dbray.claims.randomness import VARIED, randomness_claims
 from dbray.store.scope import Scope
 
 
@@ -32,6 +33,8 @@ def _of_the_paper(asked: Asked) -> list[Claim]:
         return architecture_claims(asked)
     if by == ["architecture", "training.optimizer"]:
         return [optimizer_claim(asked)]
+    if by == ["architecture", VARIED]:
+        return randomness_claims(asked)
     if "distillation" in by:
         return [distillation_claim(asked)]
     if "noise" in by:

@@ -12,9 +12,11 @@ from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import SEEDS, DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.margins import LinesJob
+from dbray.jobs.randomness import RandomnessJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
 from dbray.scores.jackknife import LEVEL, over_trials
+from dbray.scores.randomness import BASES
 from dbray.store import Study, scope_of, stale_tables
 from dbray.store.schemas import parquet_bytes
 from dbray.store.score_schemas import CONTRASTS, SCORE_TABLES
@@ -50,13 +52,16 @@ def score(
     # (Bonferroni's inequality holds however they depend on each other).
     level = 1 - (1 - LEVEL) / max(1, len(scope.looks))
     students = DistillationJob(study, scope)
-    sizes = {name: len(trials) for name, trials in groups.items()} | {SEEDS: len(students.units)}
+    sources = RandomnessJob(study, scope)
+    units = {SEEDS: len(students.units), BASES: sources.bases}
+    sizes = {name: len(trials) for name, trials in groups.items()} | units
     contrasts = Contrasts(study_claims(asked_of(scope)), sizes, level)
     jobs: list[Job] = [
         FragmentationJob(study, scope),
         AgreementJob(study, scope),
         SimilarityJob(study, scope),
         students,
+        sources,
         LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.

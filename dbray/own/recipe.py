@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbray.config import SOURCES
 from dbray.errors import UserError, one_line
 from dbray.importing import import_function
 from dbray.own.calling import check_call
+from dbray.sources import SOURCES
 
 # What a function may have arguments for beside its options, and a command places for.
 OFFERED = ("seeds", "seed", "dataset", "device", "folder", "report")

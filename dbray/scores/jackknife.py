@@ -124,6 +124,21 @@ def combined(terms: Iterable[tuple[float, Parts]]) -> Parts:
     return total.parts()
 
 
+def ratio(above: Parts, below: Parts) -> Parts:
+    """One score divided by another on the same planes.
+
+    On a plane alone a ratio may be anything, so that planes count by what each adds to it: the
+    linear part of the ratio's change (Cochran, Sampling Techniques, section 6.4).
+    """
+    value = above.value / below.value
+    by_plane = value + (above.by_plane - value * below.by_plane) / below.value
+    without = {}
+    for group in above.without.keys() & below.without.keys():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            without[group] = above.without[group] / below.without[group]
+    return Parts(value, by_plane, without)
+
+
 def crossed(values: Float64, group: str) -> Parts:
     """Mean of a value of each of a group's S trials on each of U planes or images, shape (S, U)."""
     return Parts(float(values.mean()), values.mean(axis=0), {group: _leave_one_out(values)})

@@ -120,6 +120,16 @@ CONTRASTS = pa.schema(
 )
 
 # Every score table by its name below ``scores/``.
+RANDOMNESS = pa.schema(
+    [
+        ("architecture", pa.string()),
+        ("source", pa.string()),
+        *_with_interval("disagreement", "total_share", "first_order_share"),
+        ("bases", pa.int32()),
+        ("trials", pa.int32()),
+        ("planes", pa.int32()),
+    ]
+)
 SCORE_TABLES: dict[str, pa.Schema] = {
     "agreement": AGREEMENT,
     "agreement_by_group": AGREEMENT_BY_GROUP,
@@ -129,5 +139,6 @@ SCORE_TABLES: dict[str, pa.Schema] = {
     "lines_by_group": LINES_BY_GROUP,
     "similarity": SIMILARITY,
     "distillation": DISTILLATION,
+    "randomness": RANDOMNESS,
     "contrasts": CONTRASTS,
 }

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dbray.architectures import Reading
-from dbray.config import SOURCES, Option, OwnTrainingConfig, Source
+from dbray.config import Option, OwnTrainingConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError, is_printable, one_line
 from dbray.own import OwnRecipe, build_with
+from dbray.sources import SOURCES, Source
 from dbray.store import Study, study_at
 from dbray.study.planes import plane_plan
 from dbray.trial import covers, factory_of

@@ -3,6 +3,7 @@
 from dbray.training.batches import steps_per_epoch
 from dbray.training.distributed import ONE_PROCESS, ProcessGroup, smallest_shard
 from dbray.training.evaluation import evaluate_on
+from dbray.training.history import LONGEST_HISTORY, EpochRecord, OnEpoch
 from dbray.training.loop import AUTOCAST
 from dbray.training.objective import Teacher
 from dbray.training.optimization import make_optimizer
@@ -12,7 +13,7 @@ from dbray.training.recipes import (
     optimizer_recipe,
     recipe,
 )
-from dbray.training.training import LONGEST_HISTORY, EpochRecord, OnEpoch, Training
+from dbray.training.training import Training
 
 __all__ = [
     "AUTOCAST",

@@ -4,11 +4,10 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator
+from dataclasses import astuple
 from typing import IO, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,26 +18,12 @@ from dbray.training.augmentation import make_augmentation, make_mix
 from dbray.training.batches import batches, steps_per_epoch
 from dbray.training.distributed import ONE_PROCESS, ProcessGroup
 from dbray.training.evaluation import evaluate, on_device
+from dbray.training.history import LONGEST_HISTORY, EpochRecord, OnEpoch
 from dbray.training.loop import Loop
 from dbray.training.objective import Teacher
 from dbray.training.optimization import ScaledStep, make_optimizer, make_schedule
 from dbray.training.saved_state import load, save
-
-LONGEST_HISTORY = 200  # records of a training of more epochs are spread evenly over them
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One row of a training history; accuracies are shares from 0 to 1."""
-
-    epoch: int  # from 1
-    train_loss: float  # mean over the epoch's augmented images, while training
-    train_accuracy: float  # likewise
-    test_accuracy: float  # after the epoch
-    seconds: float  # since the training started
-
-
-OnEpoch = Callable[[EpochRecord], None]
+from dbray.training.streams import drawn_sample, stream_seeds
 
 
 class Training:
@@ -51,7 +36,9 @@ class Training:
     model
         On ``device``; maps (B, C, H, W) to logits. It is trained in place.
     data_seed
-        Decides the order of the images, their augmentation and dropout.
+        Decides the order of the images, their augmentation and dropout; or a seed for each.
+    sample_seed
+        Draws the training images with replacement; without it all are used.
     noise
         Which training labels are wrong; without it they are as the data set has them.
     teacher
@@ -81,17 +68,22 @@ class Training:
         dataset: Dataset,
         config: TrainingConfig,
         *,
-        data_seed: int,
+        data_seed: int | tuple[int, int, int],
         device: torch.device,
+        sample_seed: int | None = None,
         noise: NoiseConfig | None = None,
         teacher: Teacher | None = None,
         deterministic: bool = False,
         process_group: ProcessGroup = ONE_PROCESS,
     ) -> None:
         labels = noisy_labels(dataset.train_labels, dataset.classes, noise)
-        self.inputs, self.labels = on_device(dataset, dataset.train_images, labels, device)
+        images = dataset.train_images
+        if sample_seed is not None:
+            chosen = drawn_sample(len(labels), sample_seed)
+            images, labels = images[chosen], labels[chosen]
+        self.inputs, self.labels = on_device(dataset, images, labels, device)
         self.test = on_device(dataset, dataset.test_images, dataset.test_labels, device)
-        order, augmentation, dropout = np.random.SeedSequence(data_seed).generate_state(3).tolist()
+        order, augmentation, dropout = stream_seeds(data_seed)
         self.shuffler = torch.Generator().manual_seed(order)
         self.augmenter = torch.Generator(device).manual_seed(augmentation)
         self.loop = _make_loop(
@@ -238,7 +230,7 @@ def train(
     dataset: Dataset,
     config: TrainingConfig,
     *,
-    data_seed: int,
+    data_seed: int | tuple[int, int, int],
     device: torch.device,
     on_epoch: OnEpoch | None = None,
     **options: Any,  # noqa: ANN401 - those of Training

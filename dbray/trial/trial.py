@@ -131,7 +131,7 @@ def build(config: TrialConfig | CheckpointConfig, dataset: Dataset) -> nn.Module
         reading = reading_of(config, (dataset.mean, dataset.std))
     else:
         seed = config.weights_seed
-    return build_model(
+    model = build_model(
         config.architecture,
         input_shape=dataset.input_shape,
         classes=dataset.classes,
@@ -141,6 +141,16 @@ def build(config: TrialConfig | CheckpointConfig, dataset: Dataset) -> nn.Module
         seed=seed,
         reading=reading,
     )
+    if isinstance(config, TrialConfig) and config.one_bit:
+        _flip_last_bit(model)
+    return model
+
+
+def _flip_last_bit(model: nn.Module) -> None:
+    """Change the first weight by the least that a float can change."""
+    with torch.no_grad():
+        bits = next(model.parameters()).view(torch.int32).reshape(-1)
+        bits[0] ^= 1
 
 
 def load_model(study: Study, trial: CommittedTrial, dataset: Dataset) -> nn.Module:
@@ -216,7 +226,8 @@ def _begin(study: Study, config: TrialConfig, dataset: Dataset, execution: Execu
         build(config, dataset).to(device),
         dataset,
         config.training,
-        data_seed=config.data_seed,
+        data_seed=config.data_seeds,
+        sample_seed=config.sample_seed,
         device=device,
         noise=config.noise,
         teacher=teacher,

@@ -8,11 +8,12 @@ import pytest
 import torch
 from commands import ROOT
 
-from dbray.config import SOURCES, OwnTrainingConfig
+from dbray.config import OwnTrainingConfig
 from dbray.datasets import Dataset
 from dbray.labelling import predict
 from dbray.own import recipe_of, train_own
 from dbray.own.training import Place
+from dbray.sources import SOURCES
 from dbray.training import evaluate_on
 
 CPU = torch.device("cpu")

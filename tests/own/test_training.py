@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dbray.config import SOURCES, OwnTrainingConfig
+from dbray.config import OwnTrainingConfig
 from dbray.errors import TrialFailedError, UserError
 from dbray.own import recipe_of, train_own
 from dbray.own.training import LONGEST_HISTORY, Place
+from dbray.sources import SOURCES
 
 SLEEPS = ["sleep", "600"]
 HERE = Path(__file__).parent

@@ -8,10 +8,10 @@ from in_process import run_here, run_without_ray
 from pyarrow import fs
 
 from dbray import StudyResults
-from dbray.config import SOURCES
 from dbray.errors import UserError
 from dbray.own import recipe_of
 from dbray.own.recipe import OwnRecipe
+from dbray.sources import SOURCES
 from dbray.store import Folder
 from dbray.study.own_grid import read_options, seeds_of, settings
 from dbray.trial import own_training

@@ -1,0 +1,26 @@
+"""The sources of randomness of a training, each with a seed of its own, and how they are named."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+# What a training draws, each from a seed of its own.
+Source = Literal["weights", "order", "augmentation", "dropout", "sample"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+
+def seeds_label(seeds: Mapping[Source, int]) -> str:
+    """Seeds in words: ``seed 3`` where all are equal, else those apart from the others named."""
+    usual = _usual_seed(seeds)
+    apart = [f"{source} {seed}" for source, seed in seeds.items() if seed != usual]
+    return ", ".join([f"seed {usual}", *apart])
+
+
+def varied_label(seeds: Mapping[Source, int]) -> str:
+    """The sources whose seeds are not the others', as part of a group's name."""
+    apart = [source for source, seed in seeds.items() if seed != _usual_seed(seeds)]
+    return f"{' and '.join(apart)} alone" if apart else ""
+
+
+def _usual_seed(seeds: Mapping[Source, int]) -> int:
+    return Counter(seeds.values()).most_common(1)[0][0]

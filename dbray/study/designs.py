@@ -1,0 +1,77 @@
+"""Which trials tell what each source of randomness does: the design of a randomness study."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from dbray.config import TrainingConfig, TrialConfig
+from dbray.sources import SOURCES, Source
+
+SAME_AGAIN = ("machine", "bit")  # sources without a seed: trained again, one bit changed
+
+
+def design(base: TrialConfig, sources: Sequence[str], bases: int) -> list[TrialConfig]:
+    """Trials of one architecture: every two seeds of a source crossed with every two of the rest.
+
+    Trial (b, v) of a source has seed v there and seed b everywhere else. Trials of one b differ in
+    the source alone, those of one v share it alone, and b = v are the bases, which serve all
+    sources: each trial is in several comparisons, and trained once (the Sobol indices' pick-freeze
+    design: Saltelli et al., Computer Physics Communications 2010).
+
+    Parameters
+    ----------
+    base
+        A trial of the architecture, whose seeds are replaced.
+    sources
+        Of ``SOURCES`` and ``SAME_AGAIN``.
+    bases
+        B, at least 2; a source with a seed takes B (B - 1) trials more, another one B.
+    """
+    sampled = "sample" in sources
+    found = [_seeded(base, {}, b, sampled=sampled) for b in range(bases)]
+    for source in SOURCES:
+        if source in sources:
+            found += [
+                _seeded(base, {source: v}, b, sampled=sampled)
+                for b in range(bases)
+                for v in range(bases)
+                if v != b
+            ]
+    if "machine" in sources:
+        found += [replace(trial, run=1) for trial in found[:bases]]
+    if "bit" in sources:
+        found += [replace(trial, one_bit=True) for trial in found[:bases]]
+    return found
+
+
+def without_effect(training: TrainingConfig, model: nn.Module) -> dict[Source, str]:
+    """Sources that a recipe or a network does not have, with the reason."""
+    found: dict[Source, str] = {}
+    if not (training.crop_padding or training.flip or training.mixup or training.cutmix):
+        found["augmentation"] = "its recipe has no augmentation"
+    if not any(_is_random(module) for module in model.modules()):
+        found["dropout"] = "it has no random layers"
+    return found
+
+
+def _is_random(module: nn.Module) -> bool:
+    """Dropout, or a path that is dropped at random, of whatever library."""
+    kind = type(module).__name__
+    share = getattr(module, "p", None) or getattr(module, "drop_prob", None)
+    return bool(share) and any(name in kind for name in ("Dropout", "DropPath", "StochasticDepth"))
+
+
+def _seeded(
+    base: TrialConfig, apart: dict[Source, int], rest: int, *, sampled: bool
+) -> TrialConfig:
+    """The trial whose sources have seed ``rest``, but for those that are ``apart``."""
+    return replace(
+        base,
+        weights_seed=apart.get("weights", rest),
+        data_seed=rest,
+        order_seed=apart.get("order"),
+        augmentation_seed=apart.get("augmentation"),
+        dropout_seed=apart.get("dropout"),
+        sample_seed=apart.get("sample", rest) if sampled else None,
+    )

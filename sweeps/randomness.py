@@ -1,0 +1,84 @@
+"""Which randomness makes two trainings differ? Vary each source alone, and share it alone.
+
+python sweeps/randomness.py                              # laptop: digits, ResNet and ViT
+python sweeps/randomness.py --seeds 4                    # one more seed of every source
+python sweeps/randomness.py --arch vgg --sources weights order bit --name vgg
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dbray.command_line import run_command
+from dbray.errors import UserError
+from dbray.study import TrainingOptions, presets_with
+from dbray.study.options import check_architectures
+
+Varied = Literal["weights", "order", "augmentation", "dropout", "sample", "machine", "bit"]
+ALL: tuple[Varied, ...] = (
+    *("weights", "order", "augmentation", "dropout", "sample"),
+    *("machine", "bit"),
+)
+GRIDS = {
+    "quick": {"arch": ("resnet", "vgg"), "name": "randomness_quick"},
+    "paper": {"arch": ("resnet", "vgg"), "name": "randomness_paper"},
+}
+
+
+@dataclass(frozen=True)
+class Randomness(TrainingOptions):
+    """Vary each source of randomness alone, and share it alone, and compare the models."""
+
+    name: str = "randomness"
+    """name of this study, a folder below the storage"""
+    arch: tuple[str, ...] = ("resnet", "vit")
+    """architectures, as in arch_repro.py"""
+    sources: tuple[Varied, ...] = ALL
+    """what to vary: seeds, the same training again (machine), the last bit of one weight (bit)"""
+    plane_kinds: tuple[Literal["test", "train"], ...] = ("test",)
+    """kinds of planes; the shares are measured on those through test images"""
+
+    def validate(self) -> None:
+        """Check every option, the architectures' names among them."""
+        super().validate()
+        check_architectures("--arch", self.arch)
+        if self.seeds < 2:
+            raise UserError(f"--seeds {self.seeds}: must be at least 2, for something to differ")
+        if "test" not in self.plane_kinds:
+            raise UserError("--plane-kinds: test must be one of them")
+
+
+def main(options: Randomness) -> int:
+    """Run the study."""
+    options.validate()
+    from dbray.study.until_decided import add_seeds
+
+    return add_seeds(options, run)
+
+
+def run(options: Randomness) -> int:
+    """Run the study with its number of seeds."""
+    from dbray.study.designs import design, without_effect
+    from dbray.study.grid import grid_point
+    from dbray.study.study import run_study, study_dataset
+    from dbray.trial import build
+
+    dataset = study_dataset(options)
+    configs = []
+    for architecture in options.arch:
+        base = grid_point(options, dataset, architecture, 0)
+        missing = without_effect(base.training, build(base, dataset))
+        for source in options.sources:
+            if source in missing:
+                print(f"{architecture}: no {source}, as {missing[source]}")  # noqa: T201
+        configs += design(base, [s for s in options.sources if s not in missing], options.seeds)
+    return run_study(
+        options,
+        title="Which randomness makes two trainings differ?",
+        dataset=dataset,
+        configs=configs,
+        group_by=["architecture", "varied"],
+    )
+
+
+if __name__ == "__main__":
+    run_command(Randomness, main, presets_with(GRIDS))
