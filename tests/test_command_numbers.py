@@ -142,6 +142,7 @@ def test_the_lists_are_those_that_we_know():
             "contrast",
             "options",
             "vary",
+            "sources",
         ),
     }
 

@@ -33,6 +33,11 @@ from dbray.report.sections.findings import findings_along_width, findings_of
 from dbray.report.sections.off_manifold import off_manifold_section
 from dbray.report.sections.optimizers import optimizer_section
 from dbray.report.sections.provenance import provenance_section
+from dbray.report.sections.randomness import (
+    errors_section,
+    randomness_findings,
+    randomness_section,
+)
 from dbray.report.sections.similarity import similarity_section
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced
 from dbray.report.tables.tables import (
@@ -60,6 +65,8 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
     tables = load_tables(study)
     if is_width_study(tables):
         return _double_descent_page(study, tables, confidence=confidence)
+    if len(tables.randomness):
+        return _randomness_page(study, tables)
     shown = tables.of_shown_groups()
     sections = [
         named_section(tables),
@@ -80,6 +87,30 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         [*_lead(tables), *_stale(tables), *_left_out(tables)],
         there,
         findings=findings_of(shown),
+        instrument=_instrument(study, tables),
+    )
+
+
+def _randomness_page(study: Study, tables: StudyTables) -> bytes:
+    sections = [
+        named_section(tables),
+        randomness_section(tables),
+        claims_section(tables),
+        errors_section(tables),
+        provenance_section(tables, study),
+    ]
+    explained = (
+        "Train a network twice and you get two classifiers. Much is random in a training: the "
+        "initial weights, the order of the images, augmentation, dropout, which images there are. "
+        "This report varies one after the other alone, and fixes one after the other, and asks "
+        "how much of the disagreement is there then."
+    )
+    there = [section for section in sections if section]
+    return render_page(
+        tables.info["title"],
+        [explained, *_stale(tables), *_left_out(tables)],
+        there,
+        findings=randomness_findings(tables),
         instrument=_instrument(study, tables),
     )
 

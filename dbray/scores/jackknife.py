@@ -128,14 +128,16 @@ def ratio(above: Parts, below: Parts) -> Parts:
     """One score divided by another on the same planes.
 
     On a plane alone a ratio may be anything, so that planes count by what each adds to it: the
-    linear part of the ratio's change (Cochran, Sampling Techniques, section 6.4).
+    linear part of the ratio's change (Cochran, Sampling Techniques, section 6.4). Both scores are
+    of the same groups.
     """
     value = above.value / below.value
     by_plane = value + (above.by_plane - value * below.by_plane) / below.value
     without = {}
-    for group in above.without.keys() & below.without.keys():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            without[group] = above.without[group] / below.without[group]
+    for group, left in above.without.items():
+        rest = below.without[group]
+        known = len(left) == len(rest) and bool(rest.all())
+        without[group] = left / rest if known else np.empty(0)
     return Parts(value, by_plane, without)
 
 

@@ -26,7 +26,7 @@ def design(base: TrialConfig, sources: Sequence[str], bases: int) -> list[TrialC
     sources
         Of ``SOURCES`` and ``SAME_AGAIN``.
     bases
-        B, at least 2; a source with a seed takes B (B - 1) trials more, another one B.
+        B; a source with a seed takes B (B - 1) trials more, another one B.
     """
     sampled = "sample" in sources
     found = [_seeded(base, {}, b, sampled=sampled) for b in range(bases)]

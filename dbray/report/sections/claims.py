@@ -36,12 +36,14 @@ def claims_section(tables: StudyTables) -> Section | None:
     claims = [claim for claim in tables.claims if claim.name != NAMED]
     if not claims:
         return None
-    prose = [
-        "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks, held against "
-        f"this study. {RULE}",
-        *_looks(tables),
-    ]
-    return _section("Does it show what the paper found?", prose, claims, tables)
+    if claims[0].name.startswith("R"):
+        found = "What Summers and Dinneen (ICML 2021) found by varying one source after the other"
+        title = "Does it show what others found?"
+    else:
+        found = "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks"
+        title = "Does it show what the paper found?"
+    prose = [f"{found}, held against this study. {RULE}", *_looks(tables)]
+    return _section(title, prose, claims, tables)
 
 
 def _section(title: str, prose: list[str], claims: Sequence[Claim], tables: StudyTables) -> Section:

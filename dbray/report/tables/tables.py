@@ -59,6 +59,8 @@ class StudyTables:
         very many trials, pairs of some two hundred.
     distillation
         Students and teachers, as scored.
+    randomness
+        What each source of randomness does in each architecture, as scored.
     fragmentation, fragmentation_by_group
         Mean number of regions a plane: one row a trial (a group) and kind of planes.
     lines, lines_by_group
@@ -86,6 +88,7 @@ class StudyTables:
     pairs: pd.DataFrame
     similarity: pd.DataFrame
     distillation: pd.DataFrame
+    randomness: pd.DataFrame
     fragmentation: pd.DataFrame
     fragmentation_by_group: pd.DataFrame
     lines: pd.DataFrame
@@ -155,6 +158,7 @@ def load_tables(study: Study) -> StudyTables:
         pairs=pairs,
         similarity=similarity_frame(read_pairs(study, "similarity", compared, compared), pairs),
         distillation=read_scores(study, "distillation"),
+        randomness=read_scores(study, "randomness"),
         fragmentation=fragmentation_frame(read_fragmentation(study), trials),
         fragmentation_by_group=read_scores(study, "fragmentation_by_group"),
         lines=read_scores(study, "lines"),

@@ -1,0 +1,144 @@
+"""The randomness table is what its definitions give, pair by pair."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from dbray import StudyResults
+from dbray.config import TrainingConfig, TrialConfig
+from dbray.jobs import score
+from dbray.report.sections.randomness import (
+    errors_section,
+    randomness_findings,
+    randomness_section,
+)
+from dbray.report.tables.tables import load_tables
+from dbray.store import create_or_extend
+from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
+from dbray.study.designs import design, without_effect
+
+R, P, C, IMAGES, BASES = 6, 8, 4, 20, 3
+SOURCES = ("weights", "order", "augmentation", "sample", "machine", "bit")
+DESCRIBED = {
+    "title": "Which randomness?",
+    "study": "study",
+    "dataset": {
+        "name": "d",
+        "fingerprint": "f",
+        "class_names": [str(c) for c in range(C)],
+        "train_images": 5,
+        "test_images": IMAGES,
+    },
+    "planes": {"resolution": R, "counts": {"test": P}, "extent": 0.1, "seed": 0},
+    "pictures": {"resolution": R, "plane_ids": []},
+    "versions": {},
+    "group_by": ["architecture", "varied"],
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    study = create_or_extend(str(tmp_path_factory.mktemp("runs")), "study", DESCRIBED)
+    base = TrialConfig("d", "f", "resnet")
+    truth = np.random.default_rng(0).integers(0, C, IMAGES)
+    for config in design(base, SOURCES, BASES):
+        # Half of the points follow the weights, half all seeds at once, and a bit some of these.
+        seeds = [*config.seeds.values(), int(config.one_bit)]
+        own = np.random.default_rng([1, config.weights_seed]).integers(0, C, (P, R, R))
+        mixed = np.random.default_rng([2, *seeds]).integers(0, C, (P, R, R))
+        maps = np.where(np.random.default_rng(3).random((P, R, R)) < 0.5, own, mixed)
+        table = label_maps_table(
+            config.trial_id, range(P), maps.astype(np.uint8), classes=C, extent=0.1
+        )
+        shares = np.random.default_rng(seeds).dirichlet(np.ones(C), IMAGES).astype(np.float32)
+        files = {
+            "predictions.parquet": parquet_bytes(table),
+            "test_predictions.parquet": parquet_bytes(
+                predictions_table(np.arange(IMAGES), truth, shares)
+            ),
+        }
+        metrics = {"test_accuracy": float((shares.argmax(axis=1) == truth).mean()), "parameters": 1}
+        study.commit(config, files, metrics=metrics, planes={"test": P})
+    score(study, run=lambda tasks: (task.job.work(task.item) for task in tasks))
+    return study
+
+
+NAMES = ("weights", "order", "augmentation", "dropout", "sample")
+
+
+def what_differs(one, other):
+    """What is different between two trials, as the table names it."""
+    differ = {name for name in NAMES if one.seeds[name] != other.seeds[name]}
+    bit, again = one.one_bit != other.one_bit, one.run != other.run
+    if bit or again:
+        return "nothing that counts" if differ or (bit and again) else "bit" if bit else "machine"
+    if len(differ) == len(NAMES) - 1:
+        return ("shared", *(set(NAMES) - differ))
+    return {1: next(iter(differ), ""), len(NAMES): "all"}.get(len(differ), "some")
+
+
+def test_shares_are_those_of_pairs_one_by_one(study):
+    found = StudyResults(study.location)
+    trials = {trial.trial_id: trial.config for trial in study.committed()}
+    maps = {trial_id: found.label_maps(trial_id) for trial_id in trials}
+    values: dict[object, list[float]] = {}
+    for a, b in combinations(sorted(trials), 2):
+        values.setdefault(what_differs(trials[a], trials[b]), []).append(
+            float((maps[a] != maps[b]).mean())
+        )
+    rows = found.randomness.set_index("source")
+    together = np.mean(values["all"])
+    for source in rows.index:
+        alone = np.mean(values[source])
+        assert rows.disagreement[source] == pytest.approx(alone)
+        if source != "all":
+            assert rows.total_share[source] == pytest.approx(alone / together)
+        if ("shared", source) in values:
+            first = 1 - np.mean(values["shared", source]) / together
+            assert rows.first_order_share[source] == pytest.approx(first)
+    assert rows.disagreement["machine"] == 0
+    assert rows.total_share["weights"] > 0.9
+    assert 0.4 < rows.total_share["order"] < 0.6
+    assert (rows.bases == BASES).all()
+
+
+def test_claims_and_page(study):
+    claims = StudyResults(study.location).claims.set_index("claim")
+    assert claims.outcome["R1"] in ("holds", "cannot be told")  # order is made to be one half
+    assert "Each source of randomness alone" in claims.statement["R1"]
+    tables = load_tables(study)
+    section = randomness_section(tables)
+    assert "ResNet: each source alone gives" in section.figures[0].caption
+    assert section.tables[0].rows[0][1] == "everything"
+    assert len(section.tables[0].rows) == 1 + len(SOURCES)
+    assert errors_section(tables).figures[0].spec
+    assert section.figures[0].spec
+    found = randomness_findings(tables)
+    assert found[0].meaning.startswith("of points differ between two trainings")
+    assert "last bit of one weight" in found[-1].meaning
+
+
+def test_a_design_trains_each_trial_once_and_grows():
+    base = TrialConfig("d", "f", "resnet")
+    few, more = design(base, SOURCES, 2), design(base, SOURCES, 3)
+    assert len(set(few)) == len(few) == 2 + 4 * 2 + 2 * 2
+    assert len(set(more)) == len(more) == 3 + 4 * 6 + 2 * 3
+    assert set(few) < set(more)
+    assert len({config.trial_id for config in more}) == len(more)
+    assert {config.varied for config in more} == {
+        "",
+        *(f"{source} alone" for source in SOURCES[:4]),
+        *("again", "one bit"),
+    }
+
+
+def test_sources_that_a_training_lacks():
+    from torch import nn
+
+    plain = TrainingConfig(crop_padding=0, flip=False)
+    assert set(without_effect(plain, nn.Linear(2, 2))) == {"augmentation", "dropout"}
+    dropping = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
+    assert set(without_effect(plain, dropping)) == {"augmentation"}
+    assert set(without_effect(replace(plain, mixup=0.1), nn.Dropout(0.0))) == {"dropout"}
