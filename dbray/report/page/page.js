@@ -18,7 +18,19 @@ const drawn = [...document.querySelectorAll("figure.chart")].map((figure) => {
     link(view);
   });
 });
-Promise.all(drawn).then(() => { document.body.dataset.drawn = String(drawn.length); });
+Promise.all(drawn).then(() => {
+  reach();
+  document.body.dataset.drawn = String(drawn.length);
+});
+
+// What has to be scrolled can be reached by keys.
+function reach() {
+  for (const box of document.querySelectorAll("figure.chart, .table"))
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+}
+addEventListener("toggle", reach, true);
+addEventListener("resize", reach);
 
 // A chart for a narrow page: panels below each other, no wider than the page.
 function fit(node, config) {

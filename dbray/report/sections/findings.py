@@ -64,7 +64,7 @@ def _of_students(tables: StudyTables) -> list[Finding]:
         Finding(
             f"{100 * row['difference']:+.1f} points",
             _interval(row, "difference", "+.1%"),
-            f"of a hundred more are shared with its teacher {row['teacher_name']} by a distilled "
+            f"in a hundred more are shared with its teacher {row['teacher_name']} by a distilled "
             f"{row['student_name']} ({row['learned']}) than by its twin from labels: {which}.",
         )
         for row, which in ((most, "the largest effect"), (least, "the smallest"))

@@ -105,6 +105,7 @@ def measures_against_planes(pairs: pd.DataFrame) -> alt.TopLevelMixin:
             color=alt.Color(
                 "pair:N",
                 title="pair of models of",
+                legend=alt.Legend(orient="top"),
                 scale=alt.Scale(
                     domain=["same group", "different groups"], range=["#c2571a", "#2b5c8a"]
                 ),
