@@ -8,16 +8,20 @@ from dbray.report.compare import build_comparison
 from dbray.report.figures.regions import picture_uri
 from dbray.report.figures.sheets import write_sheets
 from dbray.report.index import update_index, write_index
+from dbray.report.live import EVERY, LIVE, write_live
 from dbray.report.report import build_report, write_report
 from dbray.report.tables.pictures import Picture
 
 __all__ = [
+    "EVERY",
+    "LIVE",
     "Picture",
     "build_comparison",
     "build_report",
     "picture_uri",
     "update_index",
     "write_index",
+    "write_live",
     "write_report",
     "write_sheets",
 ]

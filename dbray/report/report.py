@@ -87,7 +87,7 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         [*_lead(tables), *_stale(tables), *_left_out(tables)],
         there,
         findings=findings_of(shown),
-        instrument=_instrument(study, tables),
+        instrument=explorer_of(study, tables),
     )
 
 
@@ -111,7 +111,7 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
         [explained, *_stale(tables), *_left_out(tables)],
         there,
         findings=randomness_findings(tables),
-        instrument=_instrument(study, tables),
+        instrument=explorer_of(study, tables),
     )
 
 
@@ -139,11 +139,12 @@ def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool)
         [explained, *_stale(tables)],
         there,
         findings=findings_along_width(curves),
-        instrument=_instrument(study, tables),
+        instrument=explorer_of(study, tables),
     )
 
 
-def _instrument(study: Study, tables: StudyTables) -> Instrument | None:
+def explorer_of(study: Study, tables: StudyTables) -> Instrument | None:
+    """The explorer of a study; None where no plane has label maps of all models."""
     html = explorer(study, tables)
     return Instrument(TITLE, html, script(), style()) if html else None
 

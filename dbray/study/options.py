@@ -80,6 +80,8 @@ class StudyOptions:
     """images of each kind whose margins and class skips are measured; can grow later"""
     retry_failed: bool = False
     """do trials again that ended without a result"""
+    live: bool = False
+    """while trials run, write report/live.html every minute: what is there, and what is missing"""
     open: bool = False
     """open the report in a browser"""
 

@@ -1,5 +1,6 @@
 """One study from its options to its report: train what is missing, score, report."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -20,6 +21,7 @@ from dbray.store import Study, planned_study, study_at, write_description
 from dbray.study.checks import check_grid
 from dbray.study.estimate import describe, study_costs
 from dbray.study.grid import as_begun
+from dbray.study.live import live_page
 from dbray.study.options import StudyOptions, TrainingOptions
 from dbray.study.planes import (
     adversarial_planes,
@@ -112,7 +114,9 @@ def run_study(
     left_over: list[str] = []
     waiting = missing_work(study, others, plan)
     if work or not (waiting or is_scored(study)):
-        with ray_session(resources.cluster):
+        wanted = {item.config.trial_id: item.title for item in work}
+        live = live_page(study, wanted, say) if options.live else contextlib.nullcontext()
+        with ray_session(resources.cluster), live:
             left_over = _run_work(study, work, dataset, plan, resources, options)
             swept = time.monotonic() - clock
             for line in left_over:  # said first: without any trial, scoring ends the command

@@ -2,13 +2,17 @@
 
 import html
 import json
+import time
 
 import pytest
 from browser import blank_page
 from synthetic_study import write_synthetic_study
+from tiny_study import DESCRIBED
 
 from dbray.errors import UserError
-from dbray.report import update_index, write_index, write_report
+from dbray.report import LIVE, update_index, write_index, write_live, write_report
+from dbray.store import create_or_extend
+from dbray.study.live import live_page
 
 HOSTILE = "</style><script>alert(1)</script>"
 
@@ -81,3 +85,41 @@ def test_a_place_without_studies_is_refused(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps({}))
     with pytest.raises(UserError, match="no study here"):
         write_index(str(tmp_path))
+
+
+def test_a_live_page_shows_what_is_there_and_what_is_missing(tmp_path):
+    """Without any score; and it goes when the work is done."""
+    made = write_synthetic_study(tmp_path, groups={"vit": 0.7}, resolution=10, epochs=2)
+    for path in list(made.folder.files("scores")):
+        made.folder.delete(path)
+    ids = [trial.trial_id for trial in made.committed()]
+    asked = {ids[0]: "ViT, seed 0", "0" * 12: "ViT, seed 7"}
+    said = []
+    with live_page(made, asked, said.append, every=0.05):
+        path = tmp_path / "synthetic" / LIVE
+        until = time.monotonic() + 60
+        while not path.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        written = path.read_text()
+    page = html.unescape(written)
+    assert said == [f"live: {path}"]
+    assert not path.exists()
+    assert "3 trials are finished, 1 are missing, which may take" in page
+    assert "<td>ViT, seed 7</td>" in page
+    assert "<td>ViT, seed 0</td>" not in page
+    assert '<meta http-equiv="refresh" content="60">' in page
+    copy = tmp_path / "copy.html"
+    copy.write_text(written)
+    with blank_page() as window:
+        window.goto(copy.as_uri())
+        window.wait_for_selector("#explorer[data-shown]")
+        assert window.locator("#explorer .maps .map").count() == 3
+
+
+def test_a_live_page_of_no_trial_yet(tmp_path):
+    study = create_or_extend(str(tmp_path), "empty", DESCRIBED | {"title": "A study"})
+    write_live(study, {"0" * 12: "ViT, seed 0"}, time.time())
+    page = study.folder.read(LIVE).decode()
+    assert "0 trials are finished, 1 are missing." in page
+    assert 'id="explorer"' not in page

@@ -100,8 +100,12 @@ def render_page(
     *,
     findings: Sequence[Finding] = (),
     instrument: Instrument | None = None,
+    refresh: int = 0,
 ) -> bytes:
-    """HTML of the page, UTF-8. Every text is escaped; the JavaScript is embedded once."""
+    """HTML of the page, UTF-8. Every text is escaped; the JavaScript is embedded once.
+
+    With ``refresh``, a browser loads the page again after so many seconds.
+    """
     template = _environment().get_template("page.html.j2")
     page = template.render(
         title=title,
@@ -111,6 +115,7 @@ def render_page(
         javascript=_javascript(),
         style=(FOLDER / "page.css").read_text("utf-8"),
         instrument=instrument,
+        refresh=refresh,
     )
     return page.encode()
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,7 @@ from dbray.report.tables.selection import (
 )
 from dbray.store import CommittedTrial, FailedTrial, Study, scope_of, stale_tables
 from dbray.store.schemas import HISTORY
+from dbray.store.score_schemas import AGREEMENT, AGREEMENT_BY_GROUP
 
 SEEDS_SHOWN = 3  # an architecture, in the gallery
 
@@ -167,6 +168,22 @@ def load_tables(study: Study) -> StudyTables:
         planes=planes,
         pictures=read_pictures(study, _of(inventory.committed, gallery_trials(shown)), planes),
     )
+
+
+def unscored_tables(study: Study) -> StudyTables | None:
+    """What an explorer is made of, of a study that has no scores yet; None without trials."""
+    info, committed = study.info, study.committed()
+    if not committed:
+        return None
+    groups, pairs = (s.empty_table().to_pandas() for s in (AGREEMENT_BY_GROUP, AGREEMENT))
+    nothing: dict[str, Any] = {field.name: pd.DataFrame() for field in fields(StudyTables)}
+    nothing |= {name: [] for name in ("failed", "stale", "claims", "contrasts", "planes")}
+    nothing |= {name: {} for name in ("damaged", "foreign", "pictures")}
+    trials = trials_frame(committed, info["group_by"])
+    about = {"info": info, "trials": trials, "shown": list(trials.label.unique())}
+    configs = {trial.trial_id: trial.config for trial in committed}
+    scores = {"groups": named_groups(groups), "pairs": pairs}
+    return StudyTables(**nothing | about | scores | {"configs": configs})
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
