@@ -12,7 +12,7 @@
 # and smaller: minutes, three nodes. Prints what each command says; docs/cluster/slurm.md has a run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-STUDY=(sweeps/arch_repro.py --arch mlp fcnet vgg --seeds 4 --epochs 60 --checkpoint-seconds 10)
+STUDY=(sweeps/arch_repro.py --arch mlp fcnet vgg --seeds 3 --epochs 80 --checkpoint-seconds 10)
 
 # in_namespaces COMMAND...: as process 1 of a machine of its own; all of it ends with the caller
 in_namespaces() {
@@ -30,7 +30,8 @@ node() {
   ip link set lo up
   until ip address add "$address/24" dev eth0 2>/dev/null; do sleep 0.1; done
   ip link set eth0 up
-  exec slurmd -D -N "$name" -f "$SLURM_CONF" 2>"$disk/slurmd.log"
+  slurmd -D -N "$name" -f "$SLURM_CONF" 2>"$disk/slurmd.log" &
+  wait  # process 1 of a machine has to reap what is left by others, as slurmd does not
 }
 
 # plug NAME ADDRESS: a node on the network
@@ -54,8 +55,8 @@ say() {
 log() {
   for file in "$@"; do
     echo "\$ cat $(basename "$file")"
-    grep -E '^(Ray: |study |\[[0-9]+/|not finished|scoring|report|the time is|[0-9]+ trials of|inter|error|slurmstepd)' \
-      "$file" | sed -E "s|$PLACE/||g" || true
+    grep -E '^(Ray: |study /|\[[0-9]+/|not finished|scoring|report|the time is|[0-9]+ trials of|inter|error|slurmstepd)' \
+      "$file" | sed -E "s|$PLACE|/shared|g" || true
     echo
   done
 }
@@ -88,6 +89,7 @@ controller() {
   ip address add 192.168.1.1/24 dev lan
   ip link set lan up
   export HOME="$PLACE/home" SLURM_CONF="$PLACE/slurm.conf" RAY_USAGE_STATS_ENABLED=0
+  export RAY_gcs_rpc_server_reconnect_timeout_s=20  # until nodes end that have lost their head: 60
   mkdir -p "$HOME" "$PLACE/state" "$PLACE/munge"
   chmod 700 "$PLACE/munge"
   head -c 128 /dev/urandom >"$PLACE/munge/key"
@@ -128,8 +130,8 @@ END
   say sinfo
 
   local job
-  echo "\$ sbatch --nodes=3 --time=4 deploy/slurm.sbatch ${STUDY[*]}"
-  job="$(sbatch --parsable --nodes=3 --time=4 --output="$PLACE/dbray-%j.log" \
+  echo "\$ sbatch --nodes=3 --time=4 --signal=B:USR1@60 deploy/slurm.sbatch ${STUDY[*]}"
+  job="$(sbatch --parsable --nodes=3 --time=4 --signal=B:USR1@60 --output="$PLACE/dbray-%j.log" \
     deploy/slurm.sbatch "${STUDY[@]}" --storage "$PLACE/together")"
   echo "Submitted batch job $job"
   SECONDS=0
