@@ -63,8 +63,9 @@ log() {
 
 # finished JOB: whether nothing of it is queued or runs any more
 finished() {
-  ! squeue --noheader --jobs "$1" --states all 2>/dev/null |
-    grep -qvE ' (CD|F|CA|TO|NF) '
+  local states
+  states="$(squeue --noheader --jobs "$1" --states all --format %T 2>/dev/null)" || return 1
+  ! grep -qvE '^(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL)$' <<<"$states"
 }
 
 same_tables() {

@@ -61,7 +61,8 @@ def batch(tmp_path):
     said = tmp_path / "said"
     study = f'echo "$(basename "$0") $*" >>{said}; sleep "${{TAKES:-0}}"; exit "${{STATUS:-0}}"'
     bodies = {
-        "srun": study,
+        "srun": f'echo "srun $(echo "$*" | sed "s|/[^ ]*/tmp[.][^ ]*|FILE|")" >>{said}\n'
+        '[ -z "$LOST" ] || exit 0\nwhile [ "$1" != -- ]; do shift; done; shift; "$@"',
         "python": study,
         "ray": 'echo "a secret token"',
         "scontrol": f'if [ "$1" = show ]; then printf "one\\ntwo\\n"; '
@@ -96,7 +97,9 @@ def batch(tmp_path):
 
 EXPECTED = {
     "slurm.sbatch": "srun --cpu-bind=none ray symmetric-run --address one:6379 --min-nodes 2 "
-    "-- python sweeps/arch_repro.py --name two words\n",
+    """-- bash -c python "${@:2}"; echo $? >"$1" study FILE sweeps/arch_repro.py --name two words
+python sweeps/arch_repro.py --name two words
+""",
     "slurm_array.sbatch": "python sweeps/arch_repro.py --name two words --cluster local "
     "--share 3/8\n",
 }
@@ -112,10 +115,19 @@ def test_a_batch_file_runs_the_study_that_it_is_given_and_ends_as_it_does(batch,
     assert out == ""  # no token in the log
 
 
+def test_a_ray_that_did_not_start_is_no_success(batch):
+    """As `ray symmetric-run` ends with 0 then."""
+    process, said = batch("slurm.sbatch", LOST="1")
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Ray did not start on all nodes" in out
+    assert "\npython" not in said.read_text()
+
+
 @pytest.mark.parametrize("name", BATCH)
 def test_a_job_whose_time_is_nearly_up_is_queued_again_before_it_ends(batch, name):
     process, said = batch(name, TAKES="2")
-    while not said.exists():
+    while not said.exists() or "python sweeps" not in said.read_text():
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
     out, _ = process.communicate(timeout=30)
@@ -136,7 +148,9 @@ def test_what_a_batch_file_asks_slurm_for(name):
 
 def test_symmetric_run_has_the_options_that_are_used():
     known = {option for parameter in symmetric_run.params for option in parameter.opts}
-    used = set(re.findall(r"--[a-z-]+", EXPECTED["slurm.sbatch"].partition(" -- ")[0]))
+    used = set(
+        re.findall(r"--[a-z-]+", EXPECTED["slurm.sbatch"].partition(" -- ")[0])
+    )  # before the study
     assert used - {"--cpu-bind"} <= known
 
 
