@@ -13,7 +13,7 @@ import ray
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
 
-from dbray.errors import UserError
+from dbray.errors import UserError, last_line
 from dbray.sweep.cluster import ON_A_NETWORK, Cluster, check_answers, cpus_here, scheduler
 
 QUIET = {
@@ -77,14 +77,19 @@ def _own_signals() -> Iterator[None]:
 
 
 def _start_alone() -> None:
-    with _loopback_alone():
-        ray.init(
-            address="local",
-            num_cpus=cpus_here(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+    try:
+        with _loopback_alone():
+            ray.init(
+                address="local",
+                num_cpus=cpus_here(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except Exception as error:  # a bare one: Ray gives up where a machine is very busy
+        raise UserError(
+            f"Ray did not start on this machine: {last_line(error)} Run the same command again"
+        ) from error
     job, nodes = scheduler(), os.environ.get("SLURM_JOB_NUM_NODES", "")
     others = f"; other machines of this {job} job are not used" if job and nodes != "1" else ""
     _say(f"this machine alone, {_resources()}{others}")

@@ -202,3 +202,14 @@ def test_machines_that_are_not_used_are_said(monkeypatch, capsys, variables, exp
     (line,) = capsys.readouterr().err.splitlines()
     others = f"; other machines of this {expected} job are not used" if expected else ""
     assert line == f"Ray: this machine alone, 4 CPUs, 1 GPUs{others}"
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch):
+    """On a machine that is very busy, Ray gives up with an exception of no kind of its own."""
+
+    def give_up(**_):
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002
+
+    monkeypatch.setattr(session.ray, "init", give_up)
+    with pytest.raises(UserError, match=r"did not start on this machine: .* timed out .* again$"):
+        session._start_alone()
