@@ -1,5 +1,7 @@
 """Labelling planes against the model's forward pass alone, on inputs that lie ready."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,8 @@ from dbray.datasets import load_dataset
 from dbray.labelling import BATCH_ON_CPU, label_planes
 from dbray.planes import Frame, PlaneSource, frames_of, plane_frame, plane_ids_of
 
-PLANES, RESOLUTION, EXTENT = 4, 50, 0.1
+PLANES, RESOLUTION, EXTENT = 10, 50, 0.1
+SEVEN = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 
 
 def run() -> list[Result]:
@@ -19,12 +22,17 @@ def run() -> list[Result]:
     frames = list(frames_of(dataset, plane_ids_of("test", PLANES), PlaneSource()))
     noise = torch.randn(PLANES, 3, 3072, generator=torch.Generator().manual_seed(0))
     large = [plane_frame(anchors.numpy()) for anchors in noise]
-    names = ["mlp", "fcnet", "vgg", "resnet", "densenet", "wideresnet", "vit"]
-    results = [_time(name, frames, (1, 8, 8)) for name in names]
-    return [*results, _time("resnet18k", large, (3, 32, 32)), _time("fcnet", large, (3, 32, 32))]
+    small = [_time(name, frames, (1, 8, 8)) for name in SEVEN]
+    mean = sum(result.ours / result.theirs for result in small) / len(small)
+    small[-1] = replace(small[-1], peer=f"{small[-1].peer}; mean of the seven {mean:.2f}")
+    others = [_time("mlp", frames, (1, 8, 8), aim="")]
+    others += [_time("resnet18k", large, (3, 32, 32))]
+    return [*small, *others, _time("fcnet", large, (3, 32, 32), aim="<= 0.40 of it")]
 
 
-def _time(name: str, frames: list[Frame], shape: tuple[int, int, int]) -> Result:
+def _time(
+    name: str, frames: list[Frame], shape: tuple[int, int, int], aim: str = "<= 1.00 of it"
+) -> Result:
     model = build_model(name, input_shape=shape, classes=10, seed=0).eval()
     points = RESOLUTION * RESOLUTION
     ready = list(torch.randn(points, *shape).chunk(-(-points // BATCH_ON_CPU)))
@@ -48,7 +56,7 @@ def _time(name: str, frames: list[Frame], shape: tuple[int, int, int]) -> Result
         labelled,
         forward,
         f"forward pass alone (dbray takes {labelled / forward:.2f} of it)",
-        "<= 1.10 of it" if name not in ("mlp", "fcnet") else "",
+        aim,
     )
 
 

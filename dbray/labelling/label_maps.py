@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dbray.errors import TrialFailedError
+from dbray.labelling.execution import Execution, execution_of
 from dbray.planes import Frame, plane_grid
 
 LabelMap = NDArray[Any]  # uint8, or uint16 above 256 classes
@@ -17,6 +18,7 @@ Confidence = NDArray[np.uint8]
 
 # A batch of convolutional activations should stay in a CPU's cache; a GPU wants to be filled.
 BATCH_ON_CPU = 256
+ROWS_ON_CPU = 1250  # of a network without images inside
 BATCH_ON_CUDA = 4096
 USUAL_NUMBERS = 3 * 32 * 32  # of an input; larger ones make smaller batches
 
@@ -65,22 +67,16 @@ def label_planes(
     TrialFailedError
         If the model returns a logit that is not finite.
     """
-    for frame in frames:
+    for execution, frame in executed(model, frames, input_shape, device):
         grid = plane_grid(frame, resolution, extent).reshape(-1, 2)
-        labels = [x.argmax(dim=1) for x in _plane_logits(model, frame, grid, input_shape, device)]
+        labels = [logits.argmax(dim=1) for logits in _plane_logits(execution, frame, grid)]
         label_map: LabelMap = torch.cat(labels).cpu().numpy().astype(label_dtype(classes))
         yield label_map.reshape(resolution, resolution)
 
 
 @torch.inference_mode()
 def shade_points(
-    model: nn.Module,
-    frame: Frame,
-    coordinates: NDArray[np.float64],
-    input_shape: tuple[int, ...],
-    *,
-    classes: int,
-    device: torch.device,
+    execution: Execution, frame: Frame, coordinates: NDArray[np.float64], *, classes: int
 ) -> tuple[LabelMap, Confidence]:
     """Predicted class and confidence at N points of a plane.
 
@@ -101,7 +97,7 @@ def shade_points(
     """
     labels: list[Tensor] = []
     shades: list[Tensor] = []
-    for logits in _plane_logits(model, frame, coordinates, input_shape, device):
+    for logits in _plane_logits(execution, frame, coordinates):
         probability = logits.float().softmax(dim=1).amax(dim=1)
         labels.append(logits.argmax(dim=1))  # softmax may round two logits to one probability
         shades.append((probability * 255).round().to(torch.uint8))
@@ -136,25 +132,28 @@ def predict(
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
-def _plane_logits(
+def executed(
     model: nn.Module,
-    frame: Frame,
-    grid: NDArray[np.float64],
+    frames: Iterable[Frame],
     input_shape: tuple[int, ...],
     device: torch.device,
+) -> Iterator[tuple[Execution, Frame]]:
+    """Each plane with the way to execute the model on it, which is the same for all of them."""
+    execution = None
+    for frame in frames:
+        execution = execution or execution_of(model, input_shape, device, frame)
+        yield execution, frame
+
+
+def _plane_logits(
+    execution: Execution, frame: Frame, grid: NDArray[np.float64]
 ) -> Iterator[Tensor]:
     """Logits (B, C) at N coordinates of a plane, a batch at a time, on the device."""
-    origin, axes, coordinates = (
-        torch.as_tensor(part, dtype=torch.float32, device=device)
-        for part in (frame.origin, frame.axes, grid)
-    )
+    device = execution.device
+    coordinates = torch.as_tensor(grid, dtype=torch.float32, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
-
-    def inputs(chunk: Tensor) -> Tensor:
-        return torch.addmm(origin, chunk, axes).view(-1, *input_shape)  # (B, channels, H, W)
-
-    most = batch_size(device, len(frame.origin))
-    for logits in in_batches(model, coordinates, inputs, most):  # (B, C)
+    most = ROWS_ON_CPU if execution.rows else batch_size(device, len(frame.origin))
+    for logits in in_batches(execution.rest, coordinates, execution.at(frame), most):  # (B, C)
         finite &= torch.isfinite(logits).all()
         yield logits
     if not finite:

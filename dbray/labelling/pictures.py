@@ -12,20 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dbray.labelling.label_maps import Confidence, LabelMap, shade_points
+from dbray.labelling.execution import Execution
+from dbray.labelling.label_maps import Confidence, LabelMap, executed, shade_points
 from dbray.planes import Frame, plane_grid
 
 LARGEST_IN_FULL = 200  # points a side
 STEP = 4  # between the points that are labelled first in a larger picture
 
 Mask = NDArray[np.bool_]
+Plane = tuple[Execution, Frame, NDArray[np.float64]]
 Shaded = tuple[LabelMap, Confidence]
 
 
 def shade_planes(
     model: nn.Module,
     frames: Iterable[Frame],
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     *,
     classes: int,
     resolution: int,
@@ -51,13 +53,12 @@ def shade_planes(
     TrialFailedError
         If the model returns a logit that is not finite.
     """
-    for frame in frames:
+    for execution, frame in executed(model, frames, input_shape, device):
         grid = plane_grid(frame, resolution, extent)
 
-        def shade(points: Mask, frame: Frame = frame, grid: NDArray[np.float64] = grid) -> Shaded:
-            return shade_points(
-                model, frame, grid[points], input_shape, classes=classes, device=device
-            )
+        def shade(points: Mask, at: Plane = (execution, frame, grid)) -> Shaded:
+            execution, frame, grid = at
+            return shade_points(execution, frame, grid[points], classes=classes)
 
         if resolution <= LARGEST_IN_FULL:
             labels, confidence = shade(np.ones((resolution, resolution), np.bool_))
