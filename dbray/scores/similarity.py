@@ -5,13 +5,19 @@ Every function takes two blocks of models, M_a and M_b of them, and returns floa
 the working memory does not grow with their number.
 """
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 WORKING_BYTES = 16 * 2**20  # of one chunk of images
+_SMALLEST_MANTISSA = 0x3FE6A09E00000000  # the bits of 0.7071 in float64
+_TWO_OVER_LN_2 = 2 / math.log(2)
 
 Predicted = NDArray[np.uint8] | NDArray[np.uint16]
 Probabilities = NDArray[np.float32] | NDArray[np.float16]
@@ -130,29 +136,68 @@ def _chunks(images: int, bytes_per_image: int) -> Iterator[slice]:
 
 
 def _normalised(probabilities: Probabilities) -> Float64:
-    """Contiguous float64 copy whose last axis sums to 1."""
-    wide = np.ascontiguousarray(probabilities, np.float64)
-    return np.asarray(wide / wide.sum(axis=-1, keepdims=True), np.float64)
+    """Contiguous float64 copy, classes before images, shape (M, C, k), that sums to 1 over C."""
+    wide = np.ascontiguousarray(probabilities.transpose(0, 2, 1), np.float64)
+    return np.asarray(wide / wide.sum(axis=1, keepdims=True), np.float64)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@intrinsic  # type: ignore[untyped-decorator]
+def _as_integer(_typing_context: Any, _number: Any) -> Any:  # noqa: ANN401 - numba's own protocol
+    """The bits of a float64."""
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.int64(types.float64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _as_float(_typing_context: Any, _bits: Any) -> Any:  # noqa: ANN401 - numba's own protocol
+    """The float64 of these bits."""
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _entropy_term(probability: float) -> float:
-    return -probability * np.log2(probability) if probability > 0 else 0.0
+    """``-p log2(p)`` to a relative 1e-14, or to 1e-300; 0 for 0.
+
+    The library's logarithm is a call for each number; this one is arithmetic alone, which a
+    compiler does for several images at once. With p = 2^e m, m from .7 to 1.4, the logarithm of m
+    is the series of 2 artanh(s) in s = (m - 1) / (m + 1), |s| < .172, to the power 17.
+    """
+    bits = _as_integer(probability)
+    exponent: int = (bits - _SMALLEST_MANTISSA) >> 52
+    mantissa: float = _as_float(bits - (exponent << 52))
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    z = s * s
+    series = z * (1 / 17) + 1 / 15
+    series = series * z + 1 / 13
+    series = series * z + 1 / 11
+    series = series * z + 1 / 9
+    series = series * z + 1 / 7
+    series = series * z + 1 / 5
+    series = series * z + 1 / 3
+    series = series * z + 1.0
+    return -probability * (exponent + _TWO_OVER_LN_2 * s * series)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _entropies(probabilities: Float64) -> Float64:
-    """Entropy in bits of each row, shape (M, k) for probabilities of shape (M, k, C)."""
-    models, images, classes = probabilities.shape
+    """Entropy in bits of each image, shape (M, k) for probabilities of shape (M, C, k)."""
+    models, classes, images = probabilities.shape
     entropies = np.zeros((models, images))
     for model in range(models):
-        for image in range(images):
-            for c in range(classes):
-                entropies[model, image] += _entropy_term(probabilities[model, image, c])
+        for c in range(classes):
+            for image in range(images):
+                entropies[model, image] += _entropy_term(probabilities[model, c, image])
     return entropies
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_divergences(
     probabilities_a: Float64, probabilities_b: Float64, within: bool, totals: Float64
 ) -> None:
@@ -162,13 +207,15 @@ def _add_divergences(
     that equal rows give exactly 0. ``within`` leaves out all but the upper triangle.
     """
     entropies_a, entropies_b = _entropies(probabilities_a), _entropies(probabilities_b)
-    models_a, images, classes = probabilities_a.shape
+    models_a, classes, images = probabilities_a.shape
+    mixed = np.empty(images)
     for a in range(models_a):
         for b in range(a + 1 if within else 0, len(probabilities_b)):
+            mixed[:] = 0.0
+            for c in range(classes):
+                of_a, of_b = probabilities_a[a, c], probabilities_b[b, c]
+                for image in range(images):
+                    mixed[image] += _entropy_term((of_a[image] + of_b[image]) / 2)
             for image in range(images):
-                mixed = 0.0
-                for c in range(classes):
-                    mean = (probabilities_a[a, image, c] + probabilities_b[b, image, c]) / 2
-                    mixed += _entropy_term(mean)
                 own = (entropies_a[a, image] + entropies_b[b, image]) / 2
-                totals[a, b] += min(max(mixed - own, 0.0), 1.0)  # rounding can step outside
+                totals[a, b] += min(max(mixed[image] - own, 0.0), 1.0)  # rounding can step outside

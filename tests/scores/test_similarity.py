@@ -282,3 +282,14 @@ def test_models_left_out_in_parts_change_nothing(monkeypatch):
     monkeypatch.setattr(ranks, "WORKING_BYTES", 1)
     parts = rank_correlation(values, other, a, b)
     assert [parts.low, parts.high] == pytest.approx([whole.low, whole.high])
+
+
+def test_the_entropys_logarithm_is_as_exact_as_float64_is():
+    rng = np.random.default_rng(0)
+    shares = np.concatenate(
+        [[1.0, 0.5, 2**-0.5], rng.random(2000), 10 ** rng.uniform(-300, 0, 2000)]
+    )
+    found = np.array([similarity._entropy_term(share) for share in shares])
+    np.testing.assert_allclose(found, -shares * np.log2(shares), rtol=1e-14)
+    assert similarity._entropy_term(0.0) == 0
+    assert abs(similarity._entropy_term(5e-324)) < 1e-300
