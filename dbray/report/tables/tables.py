@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from dbray.claims import Claim, Result, asked_of, read_results, study_claims
 from dbray.claims.contrasts import SCORED_KIND
 from dbray.claims.names import FAMILY_TITLES, display_name, family
-from dbray.config import AnyConfig, OwnTrainingConfig, TrialConfig, group_label
+from dbray.config import AnyConfig, CheckpointConfig, TrialConfig, group_label
 from dbray.errors import UserError
 from dbray.report.tables.pictures import Picture, Plane, gallery_planes, read_pictures
 from dbray.report.tables.score_tables import read_fragmentation, read_pairs, read_scores
@@ -283,11 +283,10 @@ def _group_columns(label: str) -> dict[str, str]:
 
 
 def _seeds(config: AnyConfig) -> dict[str, int]:
-    if isinstance(config, TrialConfig):
-        return {"weights_seed": config.weights_seed, "data_seed": config.data_seed}
-    if isinstance(config, OwnTrainingConfig):
-        return {"weights_seed": config.weights_seed, "data_seed": config.order_seed}
-    return {"weights_seed": 0, "data_seed": 0}
+    if isinstance(config, CheckpointConfig):
+        return {"weights_seed": 0, "data_seed": 0}
+    data = config.data_seed if isinstance(config, TrialConfig) else config.order_seed
+    return {"weights_seed": config.weights_seed, "data_seed": data}
 
 
 def _of(trials: Sequence[CommittedTrial], frame: pd.DataFrame) -> list[CommittedTrial]:
