@@ -222,6 +222,8 @@ class CheckpointConfig(_WithId):
     mean: tuple[float, ...] = field(default=(), metadata=LATER)  # its own normalisation, if it
     std: tuple[float, ...] = field(default=(), metadata=LATER)  # has one: per channel, pixels 0..1
     published: bool = field(default=False, metadata=LATER)  # as of a TrialConfig
+    fitted: bool = field(default=False, metadata=LATER)  # its factory makes it ready, without
+    # weights; the digest is that of the factory's file
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):  # JSON gives lists

@@ -1,7 +1,9 @@
 """What a user names as ``package.module:name``, imported."""
 
 import importlib
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dbray.errors import UserError, one_line, reason
@@ -51,3 +53,21 @@ def import_function(what: str, path: str) -> Callable[..., Any]:
             f"{what} {one_line(path)}: {name} is no function but {type(found).__name__}"
         )
     return found  # type: ignore[no-any-return]
+
+
+def source_file(path: str) -> Path:
+    """The file that holds the function that ``package.module:function`` names.
+
+    Raises
+    ------
+    UserError
+        If it has none.
+    """
+    function = import_function("function", path)
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:  # of a built-in
+        file = None
+    if not file:
+        raise UserError(f"{one_line(path)}: its source file cannot be found")
+    return Path(file)

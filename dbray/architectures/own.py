@@ -88,7 +88,7 @@ def build_own(
 
     from dbray.architectures.outputs import Adapted
 
-    model = _make(path, make)
+    model = _make(path, make, any_classifier=reading is not None)
     asked = model if reading is None else Adapted(model, classes, reading)
     try:
         # Not inference_mode: what a module makes on its first pass is trained later.
@@ -105,8 +105,10 @@ def build_own(
     return asked
 
 
-def _make(path: str, make: Callable[[], Any]) -> "nn.Module":
+def _make(path: str, make: Callable[[], Any], *, any_classifier: bool) -> "nn.Module":
     from torch import nn
+
+    from dbray.architectures.classifiers import as_module
 
     try:
         model = make()
@@ -116,6 +118,8 @@ def _make(path: str, make: Callable[[], Any]) -> "nn.Module":
         called = "; it is called with input_shape=..., classes=..."
         hint = called if isinstance(error, TypeError) else ""
         raise UserError(f"architecture {path}: its factory fails: {reason(error)}{hint}") from error
+    if any_classifier:
+        return as_module(path, model)
     if not isinstance(model, nn.Module):
         raise UserError(
             f"architecture {path}: returned {type(model).__name__}; it must be a torch.nn.Module"

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from dbray.architectures.classifiers import as_module
 from dbray.architectures.outputs import Adapted, logits_of
 from dbray.errors import UserError, one_line, reason
-from dbray.own import as_module
 
 
 def checked_count(name: str, value: object, least: int) -> int:

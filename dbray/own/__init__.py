@@ -1,6 +1,5 @@
 """What is the user's: weights from elsewhere, trainings that dbray only calls. No Ray."""
 
-from dbray.own.classifiers import as_module
 from dbray.own.factory import build_with, factory_path
 from dbray.own.recipe import OwnRecipe, recipe_of
 from dbray.own.seeds import Seeds
@@ -10,7 +9,6 @@ __all__ = [
     "OwnRecipe",
     "Seeds",
     "Trained",
-    "as_module",
     "build_with",
     "factory_path",
     "recipe_of",

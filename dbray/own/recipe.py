@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbray.errors import UserError, one_line
-from dbray.importing import import_function
+from dbray.importing import import_function, source_file
 from dbray.own.calling import check_call
 from dbray.sources import SOURCES
 
@@ -80,10 +80,7 @@ def _of_function(train: str, options: Iterable[str]) -> OwnRecipe:
             f"{about}: takes neither seeds nor seed, so that all its trainings would be one; give "
             "it an argument of that name"
         )
-    file = inspect.getsourcefile(inspect.unwrap(function))
-    if not file:
-        raise UserError(f"{about}: its source file cannot be found")
-    return OwnRecipe(train, _digest([Path(file)]), one_seed="seeds" not in takes)
+    return OwnRecipe(train, _digest([source_file(train)]), one_seed="seeds" not in takes)
 
 
 def _of_command(command: str, options: Collection[str]) -> OwnRecipe:

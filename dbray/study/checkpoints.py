@@ -12,6 +12,7 @@ from dbray.architectures.outputs import Adapted
 from dbray.config import CheckpointConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
+from dbray.importing import source_file
 from dbray.own.answers import answers_on, are_probabilities
 from dbray.own.fit import load_strictly, misfit
 from dbray.own.pretrained import PRETRAINED, Pretrained, read_pretrained
@@ -61,6 +62,8 @@ def load_checkpoint(
     """
     config = _config(entry, dataset)
     notes: tuple[str, ...] = ()
+    if entry.fitted:
+        return _as_it_is(entry, config, dataset, allow_unstable=allow_unstable)
     if entry.weights is None:
         library = read_pretrained(f"model {entry.name}", entry.factory, dataset.classes)
         weights, tied = library.weights, False
@@ -83,6 +86,25 @@ def load_checkpoint(
     return Checkpoint(config, data, (*notes, *_notes(entry, answers.shape[1], config)))
 
 
+def _as_it_is(
+    entry: Entry, config: CheckpointConfig, dataset: Dataset, *, allow_unstable: bool
+) -> Checkpoint:
+    """A classifier that its factory makes ready: any that gives scores, a network or not.
+
+    It is made again wherever it is asked, so that the digest of the factory's file stands for it.
+    """
+    about = f"model {entry.name}"
+    model = build(config, dataset)
+    if not isinstance(model, Adapted):
+        raise TypeError("a model that was trained elsewhere is built without its reading")
+    answers = answers_on(about, model, dataset, allow_unstable=allow_unstable)
+    probabilities = are_probabilities(about, answers, said=entry.probabilities)
+    code = hashlib.sha256(source_file(entry.factory).read_bytes()).hexdigest()
+    config = replace(config, weights_sha256=code, probabilities=probabilities, fitted=True)
+    note = f"{about}: is what {entry.factory} returns, each time that it is called"
+    return Checkpoint(config, b"", (note, *_notes(entry, answers.shape[1], config)))
+
+
 def put_into(study: Study, checkpoints: list[Checkpoint]) -> None:
     """Copy the weights of models that are not finished into the study, where workers find them.
 
@@ -95,7 +117,7 @@ def put_into(study: Study, checkpoints: list[Checkpoint]) -> None:
             study.discard(trial.trial_id)
     for checkpoint in checkpoints:
         trial_id = checkpoint.config.trial_id
-        if not study.is_committed(trial_id):
+        if checkpoint.weights and not study.is_committed(trial_id):
             study.write_bytes(f"trials/{trial_id}/model.safetensors", checkpoint.weights)
 
 

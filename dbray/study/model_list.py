@@ -13,6 +13,8 @@ from dbray.errors import UserError, is_printable, one_line
 from dbray.own.pretrained import PRETRAINED
 
 NEEDED = ("name", "factory", "weights")
+NONE = "none"  # in the place of a file: the factory makes a model that is fitted already
+WITHOUT_FILE = (PRETRAINED, NONE)
 TEXTS = (*NEEDED, "group", "key")
 KNOWN = (*TEXTS, "output", "probabilities", "mean", "std")
 
@@ -23,20 +25,21 @@ class Entry:
 
     name: str
     factory: str  # an architecture's name, timm:NAME, torchvision:NAME or package.module:function
-    weights: Path | None  # None: those that the library of the factory publishes
+    weights: Path | None  # None: published by the factory's library, or none at all
     group: str
     key: str = ""  # of several sets of weights in the file, the one that is meant
     output: str = ""  # of several outputs, the one that is the logits
     probabilities: bool | None = None  # whether it answers probabilities; None: see whether it does
     mean: tuple[float, ...] = ()  # its own normalisation: a value a channel, or one for all
     std: tuple[float, ...] = ()
+    fitted: bool = False  # its factory makes it as it is, with no weights to load
 
 
 def read_list(path: Path) -> list[Entry]:
     """Read a list of models, a TOML file with a table ``[[model]]`` for each.
 
-    ``name``, ``factory`` and ``weights`` (a path, from the list's own folder, or ``pretrained``)
-    must be there;
+    ``name``, ``factory`` and ``weights`` (a path, from the list's own folder, ``pretrained`` or
+    ``none``) must be there;
     ``group`` is the factory where it is not. The README explains the other keys.
 
     Raises
@@ -102,13 +105,14 @@ def _entry(path: Path, number: int, row: Any) -> Entry:  # noqa: ANN401 - any TO
     return Entry(
         row["name"],
         row["factory"],
-        None if row["weights"] == PRETRAINED else _weights_path(about, path, row["weights"]),
+        None if row["weights"] in WITHOUT_FILE else _weights_path(about, path, row["weights"]),
         str(row.get("group", row["factory"])),
         row.get("key", ""),
         _output(about, row.get("output", "")),
         _probabilities(about, row.get("probabilities")),
         mean,
         std,
+        fitted=row["weights"] == NONE,
     )
 
 

@@ -18,6 +18,7 @@ from dbray.architectures import build_model, reading_of
 from dbray.config import AnyConfig, CheckpointConfig, OwnTrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError
+from dbray.importing import source_file
 from dbray.store import CommittedTrial, Study
 from dbray.training import EpochRecord, OnEpoch, Teacher, Training, evaluate_on
 from dbray.trial.commit import WEIGHTS, commit_trial
@@ -261,7 +262,15 @@ def _next_part(names: Iterable[str]) -> int:
 
 
 def _load_brought(study: Study, config: CheckpointConfig, model: nn.Module) -> None:
-    """Load the weights that the command which asked for this trial has put into the study."""
+    """Load the weights that the command which asked for this trial has put into the study.
+
+    A classifier that its factory makes ready has none; its factory must still be the same.
+    """
+    if config.fitted:
+        code = source_file(config.architecture).read_bytes()
+        if hashlib.sha256(code).hexdigest() != config.weights_sha256:
+            raise UserError(f"model {config.model}: the file of {config.architecture} has changed")
+        return
     data = study.folder.read(f"trials/{config.trial_id}/{WEIGHTS}")
     if hashlib.sha256(data).hexdigest() != config.weights_sha256:
         raise UserError(

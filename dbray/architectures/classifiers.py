@@ -11,15 +11,19 @@ from dbray.errors import UserError, one_line, reason
 
 
 class ArrayClassifier(nn.Module):
-    """A function from an array (n, features ...) to scores (n, C), called on a CPU."""
+    """A function from an array (n, features ...) to scores (n, C), called on a CPU.
 
-    def __init__(self, scores: Callable[[Any], Any]) -> None:
+    With ``flat``, it gets a row of numbers for each input, as estimators want it.
+    """
+
+    def __init__(self, scores: Callable[[Any], Any], *, flat: bool) -> None:
         super().__init__()
-        self.scores = scores
+        self.scores, self.flat = scores, flat
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Scores as they come, float, on the device of the inputs; (n, 1) where one is enough."""
-        found = np.asarray(self.scores(inputs.cpu().numpy()))
+        given = inputs.cpu().numpy()
+        found = np.asarray(self.scores(given.reshape(len(given), -1) if self.flat else given))
         if found.dtype.kind not in "fiub":
             raise UserError(f"gives {found.dtype} where scores are numbers")
         if found.dtype.kind != "f" and found.ndim == 1:
@@ -54,9 +58,9 @@ def as_module(name: str, model: Any) -> nn.Module:  # noqa: ANN401 - whatever cl
         except Exception as error:  # scikit-learn offers some methods under conditions
             raise UserError(f"{about}: {reason(error)}") from error
         if callable(found):
-            return ArrayClassifier(found)
+            return ArrayClassifier(found, flat=True)
     if callable(model) and not hasattr(model, "predict"):
-        return ArrayClassifier(model)
+        return ArrayClassifier(model, flat=False)
     raise UserError(
         f"{about}: {type(model).__name__} gives no scores; it must be a torch.nn.Module, have "
         "predict_proba or decision_function, or be a function from an array to scores"
