@@ -7,11 +7,13 @@ python sweeps/arch_repro.py --preset paper --dry-run     # what the paper's own 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dbray.command_line import run_command
 from dbray.study import TrainingOptions, presets_with
 from dbray.study.options import check_architectures
 
+Varied = Literal["all", "weights", "order", "augmentation", "dropout", "sample"]
 LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 QUICK = (*LAPTOP[:-1], "wideresnet@10")
 GRIDS = {
@@ -30,6 +32,10 @@ class ArchRepro(TrainingOptions):
     """architectures (also mlp, resnet18k), each with its usual width or as NAME@WIDTH; your own
     as package.module:factory"""
 
+    vary: tuple[Varied, ...] = ("all",)
+    """which seeds differ between the trials of a group: all, or one source with the others equal;
+    several make a group each"""
+
     def validate(self) -> None:
         """Check every option, the architectures' names among them."""
         super().validate()
@@ -46,16 +52,22 @@ def main(options: ArchRepro) -> int:
 
 def run(options: ArchRepro) -> int:
     """Run the study with its number of seeds."""
-    from dbray.study.grid import all_configs
+    from dbray.study.designs import one_alone
+    from dbray.study.grid import all_configs, grid_point
     from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)
+    configs = all_configs(options, dataset, options.arch) if "all" in options.vary else []
+    for architecture in options.arch:
+        base = grid_point(options, dataset, architecture, 0)
+        for source in options.vary:
+            configs += one_alone(base, source, options.seeds) if source != "all" else []
     return run_study(
         options,
         title="How reproducible is each architecture?",
         dataset=dataset,
-        configs=all_configs(options, dataset, options.arch),
-        group_by=["architecture"],
+        configs=configs,
+        group_by=["architecture"] if options.vary == ("all",) else ["architecture", "varied"],
     )
 
 

@@ -39,7 +39,7 @@ class RandomnessJob:
     @cached_property
     def items(self) -> list[tuple[str, Trials]]:
         """The trials of each architecture."""
-        if VARIED not in self.scope.group_by or SCORED_KIND not in self.scope.planes:
+        if self.scope.group_by != ("architecture", VARIED) or SCORED_KIND not in self.scope.planes:
             return []
         found: dict[str, list[CommittedTrial]] = {}
         for _, trial in sorted(self.scope.grouped_trials, key=lambda pair: pair[1].trial_id):

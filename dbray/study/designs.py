@@ -11,6 +11,12 @@ from dbray.sources import SOURCES, Source
 SAME_AGAIN = ("machine", "bit")  # sources without a seed: trained again, one bit changed
 
 
+def one_alone(base: TrialConfig, source: Source, seeds: int) -> list[TrialConfig]:
+    """Trials in which a source has the seeds 1 to S, and all others 0."""
+    sampled = source == "sample"
+    return [_seeded(base, {source: seed + 1}, 0, sampled=sampled) for seed in range(seeds)]
+
+
 def design(base: TrialConfig, sources: Sequence[str], bases: int) -> list[TrialConfig]:
     """Trials of one architecture: every two seeds of a source crossed with every two of the rest.
 

@@ -17,7 +17,7 @@ from dbray.report.sections.randomness import (
 from dbray.report.tables.tables import load_tables
 from dbray.store import create_or_extend
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
-from dbray.study.designs import design, without_effect
+from dbray.study.designs import design, one_alone, without_effect
 
 R, P, C, IMAGES, BASES = 6, 8, 4, 20, 3
 SOURCES = ("weights", "order", "augmentation", "sample", "machine", "bit")
@@ -132,6 +132,17 @@ def test_a_design_trains_each_trial_once_and_grows():
         *(f"{source} alone" for source in SOURCES[:4]),
         *("again", "one bit"),
     }
+
+
+def test_one_source_alone_has_a_group_of_its_own():
+    base = TrialConfig("d", "f", "resnet")
+    weights, sample = (one_alone(base, source, 2) for source in ("weights", "sample"))
+    assert [config.seeds for config in weights] == [
+        {"weights": 1, "order": 0, "augmentation": 0, "dropout": 0},
+        {"weights": 2, "order": 0, "augmentation": 0, "dropout": 0},
+    ]
+    assert [config.sample_seed for config in sample] == [1, 2]
+    assert {config.varied for config in weights} == {"weights alone"}
 
 
 def test_sources_that_a_training_lacks():
