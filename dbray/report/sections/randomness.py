@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from dbray.claims.names import display_name
-from dbray.claims.words import with_interval
+from dbray.claims.words import PLANES_ONLY
 from dbray.report.page.page import Figure, Finding, Section, Table
 from dbray.report.page.theme import MUTED
 from dbray.report.tables.intervals import ends_in_words, row_with_interval
@@ -90,8 +90,8 @@ def randomness_findings(tables: StudyTables) -> list[Finding]:
             Finding(
                 f"{least['total_share']:.0%}",
                 _interval(least, "total_share"),
-                f"of that is there when only the {least['what']} differs "
-                f"({least['name']}): the source that does the least alone.",
+                f"of that is there when nothing but this differs: {least['what']} "
+                f"({least['name']}), the source that does the least alone.",
             )
         )
     bits = named[named.source == "bit"]
@@ -214,9 +214,11 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
-    ends = (row[f"{name}_low"], row[f"{name}_high"])
-    said = with_interval(row[name], *ends, planes_only=row["planes_only"])
-    return f"95 % interval {said.partition(' ')[2].strip('[]')}" if "[" in said else said
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if pd.isna(low):
+        return "no interval"
+    alone = f", {PLANES_ONLY}" if row["planes_only"] else ""
+    return f"95 % interval {low:.1%} to {high:.1%}{alone}"
 
 
 def _in_words(frame: pd.DataFrame) -> str:
