@@ -114,7 +114,7 @@ class _Report:
         record = EpochRecord(int(epoch), float(loss), *shares, self.seconds)
         self.history.append(record)
         if len(self.history) > LONGEST_HISTORY:
-            del self.history[::2]
+            del self.history[-2::-2]  # never the last
         self.keep()
         if self.on_epoch:
             self.on_epoch(record)
@@ -155,6 +155,7 @@ def _run_command(
         "folder": place.folder,
         "device": place.device,
     }
+    checkpoint.unlink(missing_ok=True)  # of a process that was killed: no result of this one
     # Split before it is filled: a path with spaces is one word.
     words = [word.format(**filled) for word in shlex.split(config.train)]
     process = subprocess.Popen(words, start_new_session=True)

@@ -157,6 +157,28 @@ def test_a_command_writes_weights(digits, tmp_path, code, message):
     assert (tmp_path / "output.log").read_text().startswith("seed 4\n")
 
 
+def test_an_old_checkpoint_is_no_result(digits, tmp_path):
+    """A killed process has left it, and the next one writes none."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "checkpoint").write_text("old")
+    command = f"{sys.executable} -c pass {{seed}} {{checkpoint}}"
+    with pytest.raises(TrialFailedError, match=r"has written no .checkpoint"):
+        train(digits, tmp_path, command, factory="own_trainings:make")
+
+
+@pytest.mark.parametrize("epochs", [LONGEST_HISTORY + 1, LONGEST_HISTORY + 2])
+def test_the_last_epoch_stays_in_the_history(digits, tmp_path, monkeypatch, epochs):
+    import own_trainings
+
+    def long(seed, report):
+        for epoch in range(epochs):
+            report(epoch)
+        return own_trainings.one_seed(seed)
+
+    monkeypatch.setattr(own_trainings, "good", long)
+    assert train(digits, tmp_path, "good").history[-1].epoch == epochs - 1
+
+
 @pytest.mark.parametrize(
     ("train_by", "command", "options", "message"),
     [
