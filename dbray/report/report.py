@@ -1,5 +1,7 @@
 """The report of a study: its tables in, one self-contained page out."""
 
+from collections.abc import Sequence
+
 from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
 from dbray.report.explorer import TITLE, explorer, script, style
 from dbray.report.figures.charts import (
@@ -12,7 +14,7 @@ from dbray.report.figures.charts import (
     within_agreement,
 )
 from dbray.report.figures.gallery import gallery_chart
-from dbray.report.page.page import Figure, Instrument, Section, Table, render_page
+from dbray.report.page.page import Figure, Finding, Instrument, Section, Table, render_page
 from dbray.report.sections.captions import (
     gallery_caption,
     matrix_caption,
@@ -81,14 +83,8 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         _training(shown),
         provenance_section(tables, study),
     ]
-    there = [section for section in sections if section]
-    return render_page(
-        tables.info["title"],
-        [*_lead(tables), *_stale(tables), *_left_out(tables)],
-        there,
-        findings=findings_of(shown),
-        instrument=explorer_of(study, tables),
-    )
+    lead = [*_lead(tables), *_stale(tables), *_left_out(tables)]
+    return _page(study, tables, lead, sections, findings_of(shown))
 
 
 def _randomness_page(study: Study, tables: StudyTables) -> bytes:
@@ -105,14 +101,8 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
         "This report varies one after the other alone, and fixes one after the other, and asks "
         "how much of the disagreement is there then."
     )
-    there = [section for section in sections if section]
-    return render_page(
-        tables.info["title"],
-        [explained, *_stale(tables), *_left_out(tables)],
-        there,
-        findings=randomness_findings(tables),
-        instrument=explorer_of(study, tables),
-    )
+    lead = [explained, *_stale(tables), *_left_out(tables)]
+    return _page(study, tables, lead, sections, randomness_findings(tables))
 
 
 def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool) -> bytes:
@@ -133,12 +123,23 @@ def _double_descent_page(study: Study, tables: StudyTables, *, confidence: bool)
         "at many widths and looks at errors, at the regions, and at how far models from different "
         "seeds agree on them."
     )
-    there = [section for section in sections if section]
+    lead = [explained, *_stale(tables)]
+    return _page(study, tables, lead, sections, findings_along_width(curves))
+
+
+def _page(
+    study: Study,
+    tables: StudyTables,
+    lead: Sequence[str],
+    sections: Sequence[Section | None],
+    findings: Sequence[Finding],
+) -> bytes:
+    """The page of those sections that there are, with the explorer."""
     return render_page(
         tables.info["title"],
-        [explained, *_stale(tables)],
-        there,
-        findings=findings_along_width(curves),
+        lead,
+        [section for section in sections if section],
+        findings=findings,
         instrument=explorer_of(study, tables),
     )
 

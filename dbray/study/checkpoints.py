@@ -11,13 +11,13 @@ from dbray.architectures import ARCHITECTURES, parse_architecture
 from dbray.architectures.outputs import Adapted
 from dbray.config import CheckpointConfig
 from dbray.datasets import Dataset
-from dbray.errors import UserError
 from dbray.importing import source_file
 from dbray.own.answers import answers_on, are_probabilities
 from dbray.own.fit import load_strictly, misfit
 from dbray.own.pretrained import PRETRAINED, Pretrained, read_pretrained
 from dbray.own.weights import is_safetensors, read_weights
 from dbray.store import Study, study_at
+from dbray.study.checks import per_channel
 from dbray.study.model_list import Entry, read_list
 from dbray.trial import build
 
@@ -133,8 +133,8 @@ def _config(entry: Entry, dataset: Dataset) -> CheckpointConfig:
         weights_sha256="",
         width=width,
         output=entry.output,
-        mean=_per_channel(entry, "mean", entry.mean, dataset),
-        std=_per_channel(entry, "std", entry.std, dataset),
+        mean=per_channel(f"model {entry.name}: mean has", entry.mean, dataset),
+        std=per_channel(f"model {entry.name}: std has", entry.std, dataset),
     )
 
 
@@ -164,18 +164,6 @@ def _as_weights_fit(
         return config
     either = [replace(config, published=first) for first in (published, not published)]
     return min(either, key=lambda each: misfit(build(each, dataset), weights, tied=tied))
-
-
-def _per_channel(
-    entry: Entry, name: str, values: tuple[float, ...], dataset: Dataset
-) -> tuple[float, ...]:
-    channels = dataset.input_shape[0]
-    if len(values) not in (0, 1, channels):
-        raise UserError(
-            f"model {entry.name}: {name} has {len(values)} values; the images of {dataset.name} "
-            f"have {channels} channel{'s' if channels > 1 else ''}"
-        )
-    return values * channels if len(values) == 1 else values
 
 
 def _saved(model: nn.Module) -> bytes:

@@ -76,3 +76,25 @@ def _check_shards(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
                     f"{images // steps} a step, {images / steps / size:.2g} a worker, where 2 are "
                     "needed; lower it, or raise --batch-size"
                 )
+
+
+def per_channel(about: str, values: tuple[float, ...], dataset: Dataset) -> tuple[float, ...]:
+    """A value a channel, where one for all or none may be given.
+
+    Parameters
+    ----------
+    about
+        What the message of an error begins with, such as ``model first: mean has``.
+
+    Raises
+    ------
+    UserError
+        If their number is not that of the channels.
+    """
+    channels = dataset.input_shape[0]
+    if len(values) not in (0, 1, channels):
+        raise UserError(
+            f"{about} {len(values)} values; the images of {dataset.name} have {channels} "
+            f"channel{'s' if channels > 1 else ''}"
+        )
+    return values * channels if len(values) == 1 else values

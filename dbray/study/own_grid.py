@@ -14,6 +14,7 @@ from dbray.errors import UserError, is_printable, one_line
 from dbray.own import OwnRecipe, build_with
 from dbray.sources import SOURCES, Source
 from dbray.store import Study, study_at
+from dbray.study.checks import per_channel
 from dbray.study.planes import plane_plan
 from dbray.trial import covers, factory_of
 
@@ -128,7 +129,7 @@ def own_configs(
     UserError
         If the normalisation is not for these images.
     """
-    mean, std = (_per_channel(values, dataset) for values in normalisation)
+    mean, std = (per_channel("--mean, --std:", values, dataset) for values in normalisation)
     return [
         OwnTrainingConfig(
             dataset=dataset.name,
@@ -176,16 +177,6 @@ def forget_without_factory(study: Study) -> int:
     for trial in lacking:
         study.discard(trial.trial_id)
     return len(lacking)
-
-
-def _per_channel(values: tuple[float, ...], dataset: Dataset) -> tuple[float, ...]:
-    channels = dataset.input_shape[0]
-    if len(values) not in (0, 1, channels):
-        raise UserError(
-            f"--mean, --std: {len(values)} values; the images of {dataset.name} have {channels} "
-            f"channel{'s' if channels > 1 else ''}"
-        )
-    return values * channels if len(values) == 1 else values
 
 
 def _of_text(text: str) -> Iterable[tuple[str, Option]]:
