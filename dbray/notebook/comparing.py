@@ -133,6 +133,8 @@ def compare(
         ids,
         classes,
         inputs,
+        extent,
+        grouped,
     )
 
 

@@ -1,6 +1,7 @@
 """What ``compare`` found: frames, label maps, a chart, a page."""
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from dbray.errors import UserError
 from dbray.notebook.checks import checked_count
-from dbray.report import Picture, picture_uri
+from dbray.notebook.exploring import Explorer, explorer_of_maps
+from dbray.report import Instrument, Picture, picture_uri
 from dbray.report.page.page import Figure, Section, Table, render_page
 
 PICTURE = 110  # px
 CELL = 64  # px
 CONTESTED = 20  # inputs on the page
+SHOWN = 20  # planes that can be explored
 _SHOWN = ("agreement", "low", "high", "kappa", "jaccard")
 
 
@@ -49,6 +52,10 @@ class Comparison:
         The inputs that span each plane, int64, shape (P, 3).
     inputs
         What was given as images, float32, shape (n, features ...).
+    extent
+        How far planes reach past their images, as a share of their side.
+    group_of
+        Group of each model; empty where none were given.
     """
 
     models: tuple[str, ...]
@@ -61,6 +68,8 @@ class Comparison:
     image_ids: NDArray[np.int64] = field(repr=False)
     classes: int
     inputs: NDArray[np.float32] = field(repr=False)
+    extent: float
+    group_of: Mapping[str, str] = field(repr=False)
 
     def __repr__(self) -> str:
         models, planes, side, _ = self.label_maps.shape
@@ -95,6 +104,22 @@ class Comparison:
         beside = alt.hconcat(self._matrix(), self._regions(planes))
         return cast(alt.HConcatChart, beside.resolve_scale(color="independent"))
 
+    def explore(self, planes: int = SHOWN) -> Explorer:
+        """Point at the label maps of the first planes: the image there, and every model's class.
+
+        Raises
+        ------
+        UserError
+            If the inputs are no images of one or three channels.
+        """
+        part = self._explorer(checked_count("planes", planes, 1))
+        if part is None:
+            shape = " x ".join(map(str, self.inputs.shape[1:]))
+            raise UserError(
+                f"explore shows images of 1 or 3 channels; these inputs are {shape}; use chart()"
+            )
+        return Explorer(part, f"{len(self.models)} models")
+
     def save(self, path: str | Path, planes: int = 3) -> Path:
         """Write one page that needs nothing else: the chart, the tables, the contested inputs.
 
@@ -125,6 +150,7 @@ class Comparison:
                     if len(each)
                 ),
             ],
+            instrument=self._explorer(SHOWN),
         )
         target = Path(path)
         try:
@@ -132,6 +158,19 @@ class Comparison:
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror}") from error
         return target
+
+    def _explorer(self, planes: int) -> Instrument | None:
+        return explorer_of_maps(
+            self.label_maps[:, :planes],
+            self.inputs,
+            self.image_ids[:planes],
+            models=self.models,
+            groups=self.group_of,
+            classes=self.classes,
+            extent=self.extent,
+            agreement=self.agreement,
+            answers=self.images,
+        )
 
     def _found(self) -> str:
         """What the chart shows to be so."""
@@ -187,7 +226,12 @@ class Comparison:
             .properties(width=PICTURE, height=PICTURE)
             .facet(
                 row=alt.Row("model:N", sort=list(self.models), title=None),
-                column=alt.Column("plane:N", sort=None, title="Decision regions on planes through"),
+                column=alt.Column(
+                    "plane:N",
+                    sort=None,
+                    title="Decision regions on planes through",
+                    header=alt.Header(labelFontSize=10, labelFontWeight="normal"),
+                ),
                 spacing=8,
             )
         )

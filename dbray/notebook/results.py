@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from dbray.claims import asked_of, read_results, study_claims, verdict
 from dbray.errors import UserError, one_line
+from dbray.notebook.exploring import Explorer
 from dbray.planes import PLANE_KINDS, PlaneKind, plane_ids_of
+from dbray.report import explorer_of
 from dbray.report.tables.score_tables import read_scores
-from dbray.report.tables.tables import trials_frame
+from dbray.report.tables.tables import load_tables, trials_frame
 from dbray.store import CommittedTrial, open_study_folder, read_label_maps, scope_of
 from dbray.store.score_schemas import SCORE_TABLES
 
@@ -101,6 +103,19 @@ class StudyResults:
         """The planes: ``plane_id``, ``kind``, ``image_ids``, ``anchor_classes``, coordinates."""
         frame: pd.DataFrame = self._study.read_table("planes.parquet").to_pandas()
         return frame.assign(coordinates=frame.coordinates.map(lambda c: np.reshape(c, (3, 2))))
+
+    def explore(self) -> Explorer:
+        """Point at the study's label maps: the image there, and the class of every model.
+
+        Raises
+        ------
+        UserError
+            If no plane has label maps of all models.
+        """
+        part = explorer_of(self._study, load_tables(self._study))
+        if part is None:
+            raise UserError(f"{self._study.location}: no plane has label maps of all models")
+        return Explorer(part, f"{len(self.trials)} trials")
 
     @cached_property
     def _committed(self) -> dict[str, CommittedTrial]:

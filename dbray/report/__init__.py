@@ -5,20 +5,31 @@
 """
 
 from dbray.report.compare import build_comparison
-from dbray.report.figures.regions import picture_uri
+from dbray.report.explorer import HOW, Shown, Slice, explorer_of, instrument, packed_columns
+from dbray.report.figures.regions import picture_uri, plotted_rectangle
 from dbray.report.figures.sheets import write_sheets
 from dbray.report.index import update_index, write_index
 from dbray.report.live import EVERY, LIVE, write_live
+from dbray.report.page.page import Instrument, framed
 from dbray.report.report import build_report, write_report
 from dbray.report.tables.pictures import Picture
 
 __all__ = [
     "EVERY",
+    "HOW",
     "LIVE",
+    "Instrument",
     "Picture",
+    "Shown",
+    "Slice",
     "build_comparison",
     "build_report",
+    "explorer_of",
+    "framed",
+    "instrument",
+    "packed_columns",
     "picture_uri",
+    "plotted_rectangle",
     "update_index",
     "write_index",
     "write_live",

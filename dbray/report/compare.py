@@ -7,8 +7,10 @@ import pandas as pd
 
 from dbray.claims.names import display_name
 from dbray.claims.words import with_interval
+from dbray.report.explorer.two_studies import explorer_of_two
 from dbray.report.page.page import Figure, Section, Table, render_page
 from dbray.report.page.theme import LINE_COLOURS
+from dbray.report.sections.two_studies import SIGNIFICANT, two_studies_findings
 from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.two_studies import (
     GroupPair,
@@ -20,7 +22,6 @@ from dbray.report.tables.two_studies import (
 from dbray.scores.jackknife import Estimate
 from dbray.store import Study
 
-SIGNIFICANT = 0.05
 ROW = 46  # px, of a group
 WIDTH = 620
 
@@ -37,14 +38,16 @@ def build_comparison(one: Study, two: Study) -> bytes:
     pairs, planes = compare_groups(*sides)
     names = (one.name, two.name) if one.name != two.name else ("the first", "the second")
     lead = [
-        _same_models(pairs),
         f"Both studies asked their models for the classes of the same points of the same {planes} "
         f"slices through three test images. The first study is {one.location}, the second "
         f"{two.location}.",
     ]
-    sections = [_agreement(pairs, names), _changes(*sides)]
     return render_page(
-        f"{one.name} and {two.name}, side by side", list(filter(None, lead)), sections
+        f"{one.name} and {two.name}, side by side",
+        lead,
+        [_agreement(pairs, names), _changes(*sides)],
+        findings=two_studies_findings(pairs, names),
+        instrument=explorer_of_two(sides, names, [pair.label for pair in pairs], planes),
     )
 
 
@@ -70,17 +73,6 @@ def _finding(pairs: Sequence[GroupPair], names: tuple[str, str]) -> str:
         f"{display_name(largest.label)}. Two seeds of it agree on {before:.1%} of points in "
         f"{names[0]}, and on {after:.1%} in {names[1]} (change {_signed(largest.change)})."
     )
-
-
-def _same_models(pairs: Sequence[GroupPair]) -> str:
-    """Whether the models of equal seeds are the same, which is what an equal machine gives."""
-    same = [pair.same_seed for pair in pairs if pair.same_seed]
-    if not same:
-        return ""
-    if all(found.value == 1 for found in same):
-        return "Models of the same seed agree on every point: they are the same models."
-    least = min(same, key=lambda found: found.value)
-    return f"Models of the same seed agree on {least.value:.1%} of points at least."
 
 
 def _agreement(pairs: Sequence[GroupPair], names: tuple[str, str]) -> Section:

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping
 
+from dbray.report.explorer import explorer_of
 from dbray.report.page.page import Section, Table, render_page
-from dbray.report.report import explorer_of
 from dbray.report.tables.tables import unscored_tables
 from dbray.store import Study
 

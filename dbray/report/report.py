@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dbray.claims.words import PLANES_ONLY_MEANS, with_interval
-from dbray.report.explorer import TITLE, explorer, script, style
+from dbray.report.explorer import explorer_of
 from dbray.report.figures.charts import (
     MEASURES,
     PLANES,
@@ -14,7 +14,7 @@ from dbray.report.figures.charts import (
     within_agreement,
 )
 from dbray.report.figures.gallery import gallery_chart
-from dbray.report.page.page import Figure, Finding, Instrument, Section, Table, render_page
+from dbray.report.page.page import Figure, Finding, Section, Table, render_page
 from dbray.report.sections.captions import (
     gallery_caption,
     matrix_caption,
@@ -142,12 +142,6 @@ def _page(
         findings=findings,
         instrument=explorer_of(study, tables),
     )
-
-
-def explorer_of(study: Study, tables: StudyTables) -> Instrument | None:
-    """The explorer of a study; None where no plane has label maps of all models."""
-    html = explorer(study, tables)
-    return Instrument(TITLE, html, script(), style()) if html else None
 
 
 def write_report(study: Study, *, confidence: bool = False) -> str:

@@ -1,6 +1,8 @@
 """Two studies side by side: what is the same, what differs, and what cannot be compared."""
 
+import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +10,7 @@ import pyarrow as pa
 import pytest
 from browser import open_page
 from in_process import run_without_ray
+from PIL import Image
 from tiny_study import predictions
 
 from dbray.config import TrialConfig
@@ -47,13 +50,21 @@ def made(tmp_path_factory):
             "kind": "test",
             "image_ids": rng.integers(0, 99, 3).tolist(),
             "anchor_classes": [0, 1, 2],
-            "coordinates": [0.0] * 6,
+            "coordinates": [0.0, 0.0, 3.0, 0.0, 1.0, 2.0],
             "seed": 0,
         }
         for plane in range(PLANES)
     ]
     table = pa.Table.from_pylist(rows, schema=schemas.PLANES)
     study.write_bytes("planes.parquet", schemas.parquet_bytes(table))
+    png = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(png, "PNG")
+    anchors = [
+        {"plane_id": plane, "position": position, "png": png.getvalue()}
+        for plane in range(PLANES)
+        for position in range(3)
+    ]
+    study.write_bytes("anchors.parquet", schemas.parquet_bytes(pa.Table.from_pylist(anchors)))
     return study.location
 
 
@@ -149,7 +160,14 @@ def test_the_command_writes_a_page_that_draws(made, copy, tmp_path):
     with open_page(tmp_path / "compare.html") as page:
         assert page.drawn == 1
         assert page.complaints == []
+        assert "they are the same models" in page.text
         assert page.width <= 1280
+    html = (tmp_path / "compare.html").read_text()
+    (data,) = re.findall(r'data-part="data">(.*?)</script>', html, re.DOTALL)
+    explored = json.loads(data)
+    assert sorted(explored["rows"]) == ["ResNet, copy", "ResNet, made", "ViT, copy", "ViT, made"]
+    assert len(explored["models"]) == 2 * SEEDS * len(ARCHITECTURES)
+    assert len(explored["slices"]) == PLANES
     ended = run_without_ray("analysis/compare.py", made, "nowhere/none", cwd=tmp_path)
     assert ended.returncode == 2
     assert "no study here" in ended.stderr

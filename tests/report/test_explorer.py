@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 from browser import blank_page
 from PIL import Image
 from synthetic_study import write_synthetic_study
-from width_study import grid, write_width_study
+from width_study import RECIPE, grid, write_width_study
 
 from dbray.planes import PlaneSource, frames_of, plane_grid
 from dbray.report import build_report, write_report
-from dbray.report.explorer import explorer as page_part
+from dbray.report.explorer import explorer_of
 from dbray.report.explorer.slices import agreement_within, anchor_pixels, read_slices
 from dbray.report.page.palette import class_colours
 from dbray.report.tables.pictures import read_planes
@@ -37,7 +38,12 @@ def pictured(tmp_path_factory):
 @pytest.fixture(scope="module")
 def along_widths(tmp_path_factory, digits):
     """Real models with pictures, scored label maps and answers on test images."""
-    return write_width_study(tmp_path_factory.mktemp("widths"), digits, grid(digits))
+    barely = replace(RECIPE, epochs=8)
+    configs = [
+        replace(config, training=barely, stop_epoch=config.stop_epoch and 4)
+        for config in grid(digits, widths=(2, 6, 16))
+    ]
+    return write_width_study(tmp_path_factory.mktemp("widths"), digits, configs)
 
 
 class Explorer:
@@ -307,7 +313,7 @@ def test_a_slider_moves_maps_and_curves(browser, widths_page):
     )
     page = browser.new_page()
     explored = Explorer(page, widths_page)
-    assert [axis["values"] for axis in explored.data["axes"]] == [[2, 6, 24], [20, 60]]
+    assert [axis["values"] for axis in explored.data["axes"]] == [[2, 6, 16], [4, 8]]
     last = explored.classes()
     page.locator('#explorer [data-part="axis-0"]').focus()
     page.keyboard.press("Home")
@@ -315,7 +321,7 @@ def test_a_slider_moves_maps_and_curves(browser, widths_page):
     assert set(explored.classes()).isdisjoint(last)
     page.wait_for_function(f"({marked})() === 6")
     explored.part("axes").get_by_text("play").first.click()
-    page.wait_for_function("document.querySelector('[data-part=value-0]').textContent === '24'")
+    page.wait_for_function("document.querySelector('[data-part=value-0]').textContent === '16'")
     assert explored.classes().keys() == last.keys()
     page.evaluate("document.dispatchEvent(new CustomEvent('chart-clicked', {detail: {width: 6}}))")
     assert explored.part("value-0").inner_text() == "6"
@@ -343,10 +349,10 @@ def test_a_telephone(browser, pictured):
 def test_a_page_holds_what_it_can(along_widths, monkeypatch):
     """No more slices than fit, but one at least, the wide ones first."""
     tables = load_tables(along_widths)
-    whole = page_part(along_widths, tables)
+    whole = explorer_of(along_widths, tables)
     monkeypatch.setattr("dbray.report.explorer.part.BUDGET", 8000)
-    less = page_part(along_widths, tables)
-    count = [html.count('"coordinates"') for html in (whole, less)]
+    less = explorer_of(along_widths, tables)
+    count = [found.html.count('"coordinates"') for found in (whole, less)]
     assert 1 <= count[1] < count[0]
 
 

@@ -3,6 +3,15 @@
 ``models.py`` and ``slices.py`` read and pack; ``slices.js`` computes, ``explorer.js`` shows.
 """
 
-from dbray.report.explorer.part import TITLE, explorer, script, style
+from dbray.report.explorer.models import Shown
+from dbray.report.explorer.part import HOW, explorer_of, instrument
+from dbray.report.explorer.slices import Slice, packed_columns
 
-__all__ = ["TITLE", "explorer", "script", "style"]
+__all__ = [
+    "HOW",
+    "Shown",
+    "Slice",
+    "explorer_of",
+    "instrument",
+    "packed_columns",
+]

@@ -37,7 +37,8 @@ let crosses = /** @type {HTMLElement[]} */ ([]);
 const slice = () => data.slices[state.slice];
 const groupOf = (/** @type {number} */ model) => data.groups[data.models[model].group];
 const named = (/** @type {number} */ model) =>
-  `${data.rows[groupOf(model).row]}, ${data.models[model].seed}`;
+  [data.rows[groupOf(model).row], data.models[model].seed].filter(Boolean).join(", ");
+const titled = (/** @type {number} */ model) => named(model) + data.models[model].accuracy;
 const percent = (/** @type {number} */ share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
 
 /** Models that are shown, by row. */
@@ -101,7 +102,7 @@ function tile(model, caption, ink) {
 /** A model's map, whose caption chooses it. @param {number} model @param {string} [text] */
 function modelTile(model, text = data.models[model].seed) {
   const button = make("button", "pick", text, make("small", ""), make("b", ""));
-  button.title = `${named(model)}: test accuracy ${data.models[model].accuracy}`;
+  button.title = titled(model);
   button.setAttribute("aria-pressed", String(state.pair.includes(model)));
   button.setAttribute("aria-label", `compare ${named(model)}`);
   button.dataset.pick = String(model);
@@ -145,17 +146,15 @@ function drawBorders() {
   if (choice("overlay").value !== "borders" || reference === undefined) return;
   part("reference").textContent = `Borders: those of ${named(reference)}.`;
   const side = slice().resolution;
-  const path = bordersOf(now.maps[reference], side);
   const line = (/** @type {string} */ colour, /** @type {number} */ width) =>
-    `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${width}"
-      stroke-linecap="square" vector-effect="non-scaling-stroke"/>`;
+    `<path d="${bordersOf(now.maps[reference], side)}" fill="none" stroke="${colour}"
+      stroke-width="${width}" stroke-linecap="square" vector-effect="non-scaling-stroke"/>`;
   root.style.setProperty("--borders", svg(side, side, line("#fff", 3) + line("#000", 1.3)));
 }
 
 /** Two models: their maps, their difference, their numbers, the test images on which they part. */
 async function drawPair() {
-  part("pair").hidden = state.pair.length < 2;
-  if (state.pair.length < 2) return;
+  if ((part("pair").hidden = state.pair.length < 2)) return;
   const [a, b] = state.pair;
   const here = agreement([a, b]) ?? 1;
   const all = data.pairs[`${Math.min(a, b)} ${Math.max(a, b)}`];
@@ -164,7 +163,7 @@ async function drawPair() {
     differenceTile([a, b], "where they differ"));
   const said = `They agree on ${percent(here)} of the points of this slice`
     + (all === undefined ? "." : `, and on ${percent(all)} of those of all scored test slices.`)
-    + ` Test accuracy: ${data.models[a].accuracy} and ${data.models[b].accuracy}.`;
+    + [a, b].map((m) => data.models[m].accuracy && ` ${titled(m)}.`).join("");
   part("pair-numbers").textContent = said;
   part("pair-tests").replaceChildren();
   if (!data.tests) return;
@@ -231,8 +230,9 @@ function point(i, j) {
     label.style.borderColor = data.colours[found];
   }
   const everyone = rows.flatMap(({ models }) => models);
+  const apart = rows.length > 1 ? rows : []; // a single row is all that there is
   part("votes").replaceChildren(votes(`all ${everyone.length}`, everyone),
-    ...rows.map(({ row, models }) => votes(data.rows[row], models)));
+    ...apart.map(({ row, models }) => votes(data.rows[row], models)));
 }
 
 /** Of the points between the anchors, that on which the models of a row differ most. */
@@ -286,8 +286,8 @@ function arrange() {
 
 /** The next slice, or the one before. @param {number} by 1 or -1 */
 function walk(by) {
-  const { order } = state;
-  state.slice = order[(order.indexOf(state.slice) + by + order.length) % order.length];
+  const { order, slice } = state;
+  state.slice = order[(order.indexOf(slice) + by + order.length) % order.length];
   show();
 }
 

@@ -22,8 +22,6 @@ class Shown:
 
     Attributes
     ----------
-    trials
-        Rows of the study's trials, in the order of the models.
     rows
         Names of the rows of label maps.
     axes
@@ -32,18 +30,21 @@ class Shown:
         One a group of models: its ``row``, its place ``at`` on each axis, and its ``agreement`` on
         all scored test planes, with its interval, in words.
     models
-        One a trial: ``group``, ``seed`` and test ``accuracy`` in words.
+        ``group``, ``seed`` (what tells it from others of its group) and test ``accuracy``, in words
+        where it is known.
     """
 
-    trials: pd.DataFrame
     rows: list[str]
     axes: list[dict[str, Any]]
     groups: list[dict[str, Any]]
     models: list[dict[str, Any]]
 
 
-def shown_models(tables: StudyTables, *, along: bool) -> Shown:
-    """The models to show: a row a group, or a row a label noise with sliders where ``along``."""
+def shown_models(tables: StudyTables, *, along: bool) -> tuple[Shown, pd.DataFrame]:
+    """The models to show, and the rows of the trials that they are, in the same order.
+
+    A row a group, or with ``along`` a row a label noise with sliders.
+    """
     labels = group_order(tables.trials, tables.groups)
     if along:
         places = {label: _place(tables, label) for label in labels}
@@ -72,11 +73,11 @@ def shown_models(tables: StudyTables, *, along: bool) -> Shown:
         {
             "group": labels.index(row["label"]),
             "seed": str(row["seed"]),
-            "accuracy": f"{row['test_accuracy']:.1%}",
+            "accuracy": f": test accuracy {row['test_accuracy']:.1%}",
         }
         for row in records(trials)
     ]
-    return Shown(trials, rows, axes, groups, models)
+    return Shown(rows, axes, groups, models), trials
 
 
 def _agreement(row: dict[str, Any]) -> str:

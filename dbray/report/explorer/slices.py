@@ -3,7 +3,7 @@
 import base64
 import io
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -32,6 +32,14 @@ class Slice:
 
     Attributes
     ----------
+    through
+        What planes of its kind go through.
+    pixels
+        The anchors as they are shown, uint8, shape (3, channels, height, width).
+    anchor_classes
+        Negative for an image that shows nothing; empty where they are not known.
+    coordinates
+        (alpha, beta) of the anchors, float64, shape (3, 2).
     maps
         Label maps, unsigned integers, shape (M, R, R); first axis of a map along e1.
     confidence
@@ -40,8 +48,11 @@ class Slice:
         (alpha, beta) of the first and of the last point, normalised-input distance.
     """
 
-    plane: Plane
     name: str
+    through: str
+    pixels: NDArray[np.uint8]
+    anchor_classes: tuple[int, ...]
+    coordinates: NDArray[np.float64]
     maps: NDArray[Any]
     confidence: NDArray[np.uint8] | None
     low: Corner
@@ -64,9 +75,16 @@ def read_slices(
     for kind in kinds:
         ids = plane_ids_of(kind, min(counts[kind], max(1, SLICES // len(kinds))))
         maps = np.stack([read_label_maps(study, t, ids.start, ids.stop) for t in trials], axis=1)
-        for plane, of_plane in zip(read_planes(study, ids), maps, strict=True):
-            box = plotted_rectangle(plane.coordinates, info["planes"]["extent"])
-            yield Slice(plane, _name(plane), of_plane, None, box.low, box.high)
+        yield from scored_slices(read_planes(study, ids), maps, info["planes"]["extent"])
+
+
+def scored_slices(
+    planes: Iterable[Plane], maps: Iterable[NDArray[Any]], extent: float
+) -> Iterator[Slice]:
+    """Planes with the label maps that scores are made of; each of ``maps`` has shape (M, R, R)."""
+    for plane, of_plane in zip(planes, maps, strict=True):
+        box = plotted_rectangle(plane.coordinates, extent)
+        yield _slice(plane, of_plane, None, box.low, box.high)
 
 
 def packed_slice(
@@ -76,22 +94,21 @@ def packed_slice(
 
     Its bytes are the anchors' pixels, then every model's map, then every model's confidences.
     """
-    plane = one.plane
-    parts = [anchor_pixels(plane), one.maps.astype(label_type(len(class_names)))]
+    parts = [one.pixels, one.maps.astype(label_type(len(class_names)))]
     if one.confidence is not None:
         parts.append(one.confidence)
-    named = ", ".join(class_name(class_names, of_class) for of_class in plane.anchor_classes)
+    classes = [class_name(class_names, of_class) for of_class in one.anchor_classes]
     return {
-        "name": f"{one.name} ({named})",
-        "kind": KIND_TITLES[plane.kind],
-        "coordinates": plane.coordinates.tolist(),
+        "name": f"{one.name} ({', '.join(classes)})" if classes else one.name,
+        "kind": one.through,
+        "coordinates": one.coordinates.tolist(),
         "low": list(one.low),
         "high": list(one.high),
         "resolution": one.maps.shape[1],
         "agreement": agreement_within(one.maps, groups),
         "regions": float(count_regions(one.maps).mean()),
         "confidence": one.confidence is not None,
-        "anchors": list(plane.anchor_classes),
+        "anchors": list(one.anchor_classes),
         "packed": deflated(*parts),
     }
 
@@ -115,6 +132,11 @@ def packed_answers(
         columns.append(table["predicted"].to_numpy())
     if len({len(column) for column in columns}) != 1:
         return None
+    return packed_columns(columns, classes)
+
+
+def packed_columns(columns: Sequence[NDArray[Any]], classes: int) -> dict[str, Any]:
+    """Right classes of test images, then every model's answers, each of shape (n,)."""
     answers = np.stack(columns, axis=1).astype(label_type(classes))  # (images, 1 + M)
     return {"images": len(answers), "packed": deflated(answers)}
 
@@ -161,15 +183,32 @@ def _pictured(
         kept = np.arange(0, side, -(-side // LARGEST_ON_PAGE))
         ends = np.linspace(box.low, box.high, side)[kept[[0, -1]]].tolist()
         shades = [p.confidence[np.ix_(kept, kept)] for p in found if p.confidence is not None]
-        yield Slice(
+        yield _slice(
             plane,
-            f"{_name(plane)}, wide",
             np.stack([picture.labels[np.ix_(kept, kept)] for picture in found]),
             np.stack(shades) if len(shades) == len(found) else None,
             (ends[0][0], ends[0][1]),
             (ends[1][0], ends[1][1]),
+            ", wide",
         )
 
 
-def _name(plane: Plane) -> str:
-    return f"{plane.kind.replace('_', ' ')} {plane.plane_id % IDS_PER_KIND}"
+def _slice(
+    plane: Plane,
+    maps: NDArray[Any],
+    confidence: NDArray[np.uint8] | None,
+    low: Corner,
+    high: Corner,
+    more: str = "",
+) -> Slice:
+    return Slice(
+        name=f"{plane.kind.replace('_', ' ')} {plane.plane_id % IDS_PER_KIND}{more}",
+        through=KIND_TITLES[plane.kind],
+        pixels=anchor_pixels(plane),
+        anchor_classes=plane.anchor_classes,
+        coordinates=plane.coordinates,
+        maps=maps,
+        confidence=confidence,
+        low=low,
+        high=high,
+    )

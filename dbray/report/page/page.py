@@ -1,5 +1,6 @@
 """Sections of charts and prose put together as one page that needs nothing else."""
 
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -118,6 +119,20 @@ def render_page(
         refresh=refresh,
     )
     return page.encode()
+
+
+def framed(instrument: Instrument, height: int = 720) -> str:
+    """HTML of the instrument in a frame of its own, as a notebook's cell shows it.
+
+    Its style and its script touch nothing of the page around it; ``height`` in px.
+    """
+    template = _environment().get_template("alone.html.j2")
+    style = (FOLDER / "page.css").read_text("utf-8")
+    page = html.escape(template.render(instrument=instrument, style=style))
+    return (
+        f'<iframe title="{html.escape(instrument.title)}" srcdoc="{page}" '
+        f'style="width: 100%; height: {height}px; border: 0"></iframe>'
+    )
 
 
 def render_index(location: str, entries: Sequence[object]) -> bytes:
