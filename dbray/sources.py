@@ -1,7 +1,7 @@
 """The sources of randomness of a training, each with a seed of its own, and how they are named."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 # What a training draws, each from a seed of its own.
@@ -20,6 +20,16 @@ def varied_label(seeds: Mapping[Source, int]) -> str:
     """The sources whose seeds are not the others', as part of a group's name."""
     apart = [source for source, seed in seeds.items() if seed != _usual_seed(seeds)]
     return f"{' and '.join(apart)} alone" if apart else ""
+
+
+def share_nothing(models: Sequence[Mapping[Source, int]]) -> bool:
+    """Whether each source has one seed for all models, or another one for each of them.
+
+    Such models differ in the same sources, any two of them, and none depends on another.
+    """
+    sources = {source for seeds in models for source in seeds}
+    different = (len({seeds.get(source) for seeds in models}) for source in sources)
+    return all(count in (1, len(models)) for count in different)
 
 
 def _usual_seed(seeds: Mapping[Source, int]) -> int:

@@ -10,7 +10,9 @@ from dbray.claims import Key, asked_of, study_claims
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import SEEDS, DistillationJob
+from dbray.jobs.ensembles import EnsemblesJob
 from dbray.jobs.fragmentation import FragmentationJob
+from dbray.jobs.images import ImagesJob
 from dbray.jobs.margins import LinesJob
 from dbray.jobs.randomness import RandomnessJob
 from dbray.jobs.ray_data import Job, Task, tables_in_order
@@ -60,6 +62,8 @@ def score(
         FragmentationJob(study, scope),
         AgreementJob(study, scope),
         SimilarityJob(study, scope),
+        ImagesJob(study, scope),
+        EnsemblesJob(study, scope),
         students,
         sources,
         LinesJob(study, scope),

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dbray.jobs.answers import FILE
 from dbray.jobs.contrasts import Contrasts
 from dbray.scores.similarity import (
     disagreement,
@@ -23,7 +24,6 @@ from dbray.store.score_schemas import SIMILARITY
 
 TRIALS_PER_BLOCK = 128  # at most: a second or so of work for two blocks
 WORKING_BYTES = 256 * 2**20  # of two blocks' answers, which are held at a time
-FILE = "test_predictions.parquet"
 Block = tuple[CommittedTrial, ...]
 
 

@@ -119,7 +119,6 @@ CONTRASTS = pa.schema(
     ]
 )
 
-# Every score table by its name below ``scores/``.
 RANDOMNESS = pa.schema(
     [
         ("architecture", pa.string()),
@@ -130,6 +129,30 @@ RANDOMNESS = pa.schema(
         ("planes", pa.int32()),
     ]
 )
+IMAGES = pa.schema(
+    [
+        ("group", pa.string()),
+        ("image_id", pa.int32()),
+        ("label", pa.int32()),
+        ("models", pa.int32()),
+        ("share_right", pa.float64()),
+        ("disagreement", pa.float64()),
+        ("classes", pa.list_(pa.int32())),
+        ("counts", pa.list_(pa.int32())),
+    ]
+)
+ENSEMBLES = pa.schema(
+    [
+        ("group", pa.string()),
+        ("size", pa.int32()),
+        ("measure", pa.string()),
+        *_with_interval("value"),
+        ("models", pa.int32()),
+        ("images", pa.int32()),
+    ]
+)
+
+# Every score table by its name below ``scores/``.
 SCORE_TABLES: dict[str, pa.Schema] = {
     "agreement": AGREEMENT,
     "agreement_by_group": AGREEMENT_BY_GROUP,
@@ -138,6 +161,8 @@ SCORE_TABLES: dict[str, pa.Schema] = {
     "lines": LINE_MEANS,
     "lines_by_group": LINES_BY_GROUP,
     "similarity": SIMILARITY,
+    "images": IMAGES,
+    "ensembles": ENSEMBLES,
     "distillation": DISTILLATION,
     "randomness": RANDOMNESS,
     "contrasts": CONTRASTS,
