@@ -19,16 +19,11 @@ from dbray.jobs.ray_data import Job, Task, tables_in_order
 from dbray.jobs.similarity import SimilarityJob
 from dbray.scores.jackknife import LEVEL, over_trials
 from dbray.scores.randomness import BASES
-from dbray.store import Study, scope_of, stale_tables
+from dbray.store import Study, scope_of
 from dbray.store.schemas import parquet_bytes
 from dbray.store.score_schemas import CONTRASTS, SCORE_TABLES
 
 TABLES = tuple(SCORE_TABLES)
-
-
-def is_scored(study: Study) -> bool:
-    """Whether the score tables are those of exactly the committed predictions."""
-    return not stale_tables(study, scope_of(study, study.committed()), read_through=True)
 
 
 def score(
@@ -83,4 +78,4 @@ def score(
     study.write_bytes("scores/contrasts.parquet", parquet_bytes(table))
 
 
-__all__ = ["TABLES", "is_scored", "score"]
+__all__ = ["TABLES", "score"]

@@ -13,7 +13,6 @@ from dbray.errors import StorageError, UserError
 from dbray.planes import plane_kind
 from dbray.report.figures.regions import picture_uri
 from dbray.report.page.page import render_index
-from dbray.report.report import REPORT
 from dbray.report.tables.pictures import pictured_ids, read_pictures, read_planes
 from dbray.report.tables.score_tables import read_scores
 from dbray.report.tables.tables import records
@@ -27,8 +26,7 @@ from dbray.store import (
     stale_tables,
     studies_in,
 )
-
-INDEX = "index.html"
+from dbray.store.pages import INDEX, REPORT
 
 
 @dataclass(frozen=True)

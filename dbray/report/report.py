@@ -51,8 +51,8 @@ from dbray.report.tables.tables import (
 )
 from dbray.report.tables.width_curves import is_width_study, width_curves
 from dbray.store import Study
+from dbray.store.pages import REPORT, page_inputs, sealed
 
-REPORT = "report/index.html"
 SCORES = "the study's scores/*.parquet"
 
 
@@ -146,7 +146,10 @@ def _page(
 
 def write_report(study: Study, *, confidence: bool = False) -> str:
     """Write the page into the study and say where it is."""
-    study.write_bytes(REPORT, build_report(study, confidence=confidence))
+    inputs = page_inputs(
+        study, confidence=confidence
+    )  # before the page: what comes in between makes it stale
+    study.write_bytes(REPORT, sealed(build_report(study, confidence=confidence), inputs))
     return f"{study.location}/{REPORT}"
 
 

@@ -7,7 +7,7 @@ from dbray.store.label_maps import read_label_maps
 from dbray.store.location import open_folder
 from dbray.store.opening import open_study, open_study_folder, studies_in, study_at
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory, PlanesOf
-from dbray.store.scope import Scope, scope_of, stale_tables
+from dbray.store.scope import Scope, is_scored, scope_of, stale_tables
 from dbray.store.study import Study
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Scope",
     "Study",
     "create_or_extend",
+    "is_scored",
     "open_folder",
     "open_study",
     "open_study_folder",

@@ -102,6 +102,11 @@ def stale_tables(study: Study, scope: Scope, *, read_through: bool) -> list[str]
     return [name for name, inputs in made_of if inputs != scope.digest]
 
 
+def is_scored(study: Study) -> bool:
+    """Whether the score tables are those of exactly the committed predictions."""
+    return not stale_tables(study, scope_of(study, study.committed()), read_through=True)
+
+
 def check_columns(study: Study, table: str, schema: pa.Schema) -> None:
     """Refuse a score table whose columns are not those of this version.
 

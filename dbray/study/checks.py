@@ -8,38 +8,48 @@ from dbray.claims import check_contrasts
 from dbray.config import AnyConfig, SizeName, TrialConfig, group_label
 from dbray.datasets import Dataset
 from dbray.errors import UserError
-from dbray.store import Study
+from dbray.store import CommittedTrial, Study
 from dbray.training import smallest_shard, steps_per_epoch
+from dbray.trial import PlanePlan, covers
 
 
 def check_grid(
-    study: Study, planned: Mapping[str, Any], configs: Sequence[AnyConfig], dataset: Dataset
+    study: Study,
+    planned: Mapping[str, Any],
+    configs: Sequence[AnyConfig],
+    dataset: Dataset,
+    plan: PlanePlan,
 ) -> None:
     """Check that every trial of a grid can be trained, and compared as it is asked for.
+
+    A model is not built where all its trials are finished: nothing is asked of it.
 
     Parameters
     ----------
     planned
         What ``study.json`` is to say.
+    plan
+        The planes that it asks for.
 
     Raises
     ------
     UserError
         If not.
     """
-    _check_contrasts(study, planned, configs)
-    _check_architectures(configs, dataset)
+    finished = study.committed() if study.folder.exists("study.json") else []
+    _check_contrasts(finished, planned, configs)
+    done = {trial.trial_id for trial in finished if covers(trial, plan)}
+    _check_architectures([c for c in configs if c.trial_id not in done], dataset)
     _check_shards(configs, dataset)
 
 
 def _check_contrasts(
-    study: Study, planned: Mapping[str, Any], configs: Sequence[AnyConfig]
+    finished: Sequence[CommittedTrial], planned: Mapping[str, Any], configs: Sequence[AnyConfig]
 ) -> None:
     """Refuse contrasts of groups that there are none of."""
     named = planned.get("contrasts") or []
     if not named:
         return
-    finished = study.committed() if study.folder.exists("study.json") else []
     known = [*(trial.config for trial in finished), *configs]
     groups = {group_label(config, planned["group_by"]) for config in known}
     check_contrasts(named, groups, planned["planes"]["counts"])

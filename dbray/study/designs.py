@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from dbray.config import TrainingConfig, TrialConfig
 from dbray.sources import SOURCES, Source
+
+if TYPE_CHECKING:  # torch is loaded where there is something to do
+    from torch import nn
 
 SAME_AGAIN = ("machine", "bit")  # sources without a seed: trained again, one bit changed
 
@@ -51,7 +53,7 @@ def design(base: TrialConfig, sources: Sequence[str], bases: int) -> list[TrialC
     return found
 
 
-def without_effect(training: TrainingConfig, model: nn.Module) -> dict[Source, str]:
+def without_effect(training: TrainingConfig, model: "nn.Module") -> dict[Source, str]:
     """Sources that a recipe or a network does not have, with the reason."""
     found: dict[Source, str] = {}
     if not (training.crop_padding or training.flip or training.mixup or training.cutmix):
@@ -61,7 +63,7 @@ def without_effect(training: TrainingConfig, model: nn.Module) -> dict[Source, s
     return found
 
 
-def _is_random(module: nn.Module) -> bool:
+def _is_random(module: "nn.Module") -> bool:
     """Dropout, or a path that is dropped at random, of whatever library."""
     kind = type(module).__name__
     share = getattr(module, "p", None) or getattr(module, "drop_prob", None)

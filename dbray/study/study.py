@@ -13,15 +13,19 @@ from rich.console import Console
 from dbray.command_line import open_in_browser
 from dbray.config import AnyConfig, NoiseConfig, TrialConfig
 from dbray.datasets import Dataset, describe_dataset, load_dataset
-from dbray.jobs import is_scored, score
 from dbray.labelling import check_lines
 from dbray.planes import check_planes
-from dbray.report import update_index, write_report, write_sheets
-from dbray.store import Study, planned_study, study_at, write_description
+from dbray.store import (
+    Study,
+    is_scored,
+    open_folder,
+    planned_study,
+    study_at,
+    write_description,
+)
+from dbray.store.pages import INDEX, REPORT, is_up_to_date, page_inputs
 from dbray.study.checks import check_grid
-from dbray.study.estimate import describe, study_costs
 from dbray.study.grid import as_begun
-from dbray.study.live import live_page
 from dbray.study.options import StudyOptions, TrainingOptions
 from dbray.study.planes import (
     adversarial_planes,
@@ -42,7 +46,6 @@ from dbray.sweep import (
     find_cluster,
     missing_work,
     ray_session,
-    run_sweep,
     slots_here,
 )
 from dbray.trial import PlanePlan
@@ -100,7 +103,7 @@ def run_study(
     configs = as_begun(planned, configs, say)
     # Whatever can be refused is refused before the study changes.
     plan = _checked_plan(study, planned, dataset)
-    check_grid(study, planned, configs, dataset)
+    check_grid(study, planned, configs, dataset, plan)
     write_description(study, planned)
     write_planes(study, dataset, plan)
     study.folder.remove_partial_files()
@@ -115,14 +118,15 @@ def run_study(
     waiting = missing_work(study, others, plan)
     if work or not (waiting or is_scored(study)):
         wanted = {item.config.trial_id: item.title for item in work}
-        live = live_page(study, wanted, say) if options.live else contextlib.nullcontext()
-        with ray_session(resources.cluster), live:
+        with ray_session(resources.cluster), _live(study, wanted, say, options):
             left_over = _run_work(study, work, dataset, plan, resources, options)
             swept = time.monotonic() - clock
             for line in left_over:  # said first: without any trial, scoring ends the command
                 say(f"not finished: {line}")
             waiting = missing_work(study, others, plan)
             if not (waiting or is_scored(study)):  # new pictures alone change no score
+                from dbray.jobs import score  # slow to import
+
                 say("scoring")
                 score(study)
         if work:
@@ -135,11 +139,31 @@ def run_study(
     return 1 if left_over or _say_failed(study, mine, say) else 0
 
 
+def _live(
+    study: Study, wanted: Mapping[str, str], say: Callable[[str], None], options: StudyOptions
+) -> contextlib.AbstractContextManager[None]:
+    """The live page for the length of a block, where it is asked for."""
+    if not options.live:
+        return contextlib.nullcontext()
+    from dbray.study.live import live_page  # slow to import
+
+    return live_page(study, wanted, say)
+
+
 def _show(study: Study, options: StudyOptions) -> None:
-    """Write the page, and say where it is."""
-    location = write_report(study, confidence=options.confidence)
-    update_index(options.storage)
+    """Write the page unless it is up to date, and say where it is."""
+    location = f"{study.location}/{REPORT}"
+    if not is_up_to_date(study, page_inputs(study, confidence=options.confidence)):
+        from dbray.report import write_report  # this and what follows: slow to import
+
+        write_report(study, confidence=options.confidence)
+    if open_folder(options.storage).exists(INDEX):
+        from dbray.report import write_index
+
+        write_index(options.storage)
     if options.sheets:
+        from dbray.report import write_sheets
+
         print(f"pictures: {write_sheets(study, confidence=options.confidence)}")  # noqa: T201
     print(f"report: {location}")  # noqa: T201
     if options.open:
@@ -175,6 +199,8 @@ def _run_work(
     options: StudyOptions,
 ) -> list[str]:
     """Do the work, teachers before their students; one line for each trial that is left over."""
+    from dbray.sweep.sweep import run_sweep  # slow to import
+
     deterministic = isinstance(options, TrainingOptions) and options.deterministic
     left_over: list[str] = []
     for stage in _stages(work):
@@ -205,6 +231,8 @@ def _resources(options: StudyOptions) -> Resources:
 def _print_costs(
     configs: Sequence[AnyConfig], dataset: Dataset, plan: PlanePlan, resources: Resources
 ) -> None:
+    from dbray.study.estimate import describe, study_costs  # slow to import
+
     costs = study_costs(
         [config for config in configs if isinstance(config, TrialConfig)],
         dataset,

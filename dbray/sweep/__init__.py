@@ -1,10 +1,12 @@
-"""The sweep: Ray Tune runs what a study lacks, Ray Train a training by several processes."""
+"""The sweep: Ray Tune runs what a study lacks, Ray Train a training by several processes.
+
+``dbray.sweep.sweep`` runs it; Ray Tune is slow to import, and so it is imported by itself.
+"""
 
 from dbray.sweep.cluster import find_cluster
 from dbray.sweep.resources import Resources, check_resources, slots_here
 from dbray.sweep.session import ray_session
-from dbray.sweep.sweep import missing_work, run_sweep
-from dbray.sweep.tasks import Work
+from dbray.sweep.work import Work, missing_work
 
 __all__ = [
     "Resources",
@@ -13,6 +15,5 @@ __all__ = [
     "find_cluster",
     "missing_work",
     "ray_session",
-    "run_sweep",
     "slots_here",
 ]

@@ -10,14 +10,15 @@ from typing import Any
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from dbray.config import AnyConfig, OwnTrainingConfig, group_label
+from dbray.config import OwnTrainingConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError, last_line
 from dbray.store import Study, state_folder
 from dbray.sweep.progress import Progress, TrialProgress
 from dbray.sweep.resources import Resources, slots_on_ray
-from dbray.sweep.tasks import Task, Work, batches_of, do_batch, numbered
-from dbray.trial import Execution, PlanePlan, covers
+from dbray.sweep.tasks import Task, batches_of, do_batch, numbered
+from dbray.sweep.work import Work
+from dbray.trial import Execution, PlanePlan
 
 
 def run_sweep(
@@ -148,22 +149,3 @@ def _error_of(trial: Any) -> BaseException | None:  # noqa: ANN401 - Tune's
     except Exception:  # storage that fails, an exception that cannot be unpickled
         return None
     return error
-
-
-def missing_work(study: Study, configs: Sequence[AnyConfig], plan: PlanePlan) -> list[Work]:
-    """What a study still lacks: trials that are not committed, or lack planes of the plan."""
-    if not configs:
-        return []
-    inventory = study.inventory()
-    committed = {trial.trial_id: trial for trial in inventory.committed}
-    failed = {trial.trial_id for trial in inventory.failed}
-    group_by = study.info["group_by"]
-    work = []
-    for config in configs:
-        group = group_label(config, group_by)
-        trial = committed.get(config.trial_id)
-        if trial is None and config.trial_id not in failed:
-            work.append(Work(config, group))
-        elif trial is not None and not covers(trial, plan):
-            work.append(Work(trial.config, group, trial))
-    return work

@@ -13,36 +13,15 @@ from ray import tune
 from dbray.config import AnyConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.errors import TrialFailedError
-from dbray.store import CommittedTrial, Folder, Study
+from dbray.store import Folder, Study
 from dbray.sweep.resources import Resources
 from dbray.sweep.session import work_in
+from dbray.sweep.work import Work
 from dbray.training import EpochRecord
 from dbray.trial import Execution, PlanePlan, extend_trial, run_trials, same_training
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver
 REPORT_SHARE = 0.05  # of a training's time at most; those of several processes take seconds each
-
-
-@dataclass(frozen=True)
-class Work:
-    """One thing that the sweep has to do: train a trial, or label more planes with it."""
-
-    config: AnyConfig
-    group: str  # that its trial belongs to
-    committed: CommittedTrial | None = None
-
-    @property
-    def title(self) -> str:
-        """Name of the trial for people."""
-        more = ", more planes" if self.committed else ""
-        return f"{self.group}, {self.config.member}{more}"
-
-    @property
-    def workers(self) -> int:
-        """Processes that it takes: only training is shared."""
-        if self.committed or not isinstance(self.config, TrialConfig):
-            return 1
-        return self.config.training.workers_per_trial
 
 
 Numbered = tuple[int, Work]  # with its place in the sweep's work

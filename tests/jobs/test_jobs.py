@@ -14,7 +14,7 @@ from dbray import jobs
 from dbray.config import DistillationConfig, TrialConfig
 from dbray.jobs import agreement, pairs, similarity
 from dbray.jobs.contrasts import Contrasts
-from dbray.store import create_or_extend, scope_of
+from dbray.store import create_or_extend, is_scored, scope_of
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
 from dbray.store.score_schemas import DISTILLATION, SIMILARITY
 from dbray.sweep import ray_session
@@ -123,7 +123,7 @@ def test_pairs_within_groups_are_the_same_as_among_all(local_ray, study, monkeyp
     before = {table: study.read_table(f"scores/{table}.parquet").to_pylist() for table in tables}
     planes = DESCRIBED["planes"] | {"pairs": "groups"}
     create_or_extend(str(Path(study.location).parent), "study", DESCRIBED | {"planes": planes})
-    assert not jobs.is_scored(study)
+    assert not is_scored(study)
     monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", cut)
     monkeypatch.setattr(pairs, "TRIALS_PER_BLOCK", cut)
     jobs.score(study)
@@ -135,7 +135,7 @@ def test_pairs_within_groups_are_the_same_as_among_all(local_ray, study, monkeyp
         assert sorted(map(str, found)) == sorted(map(str, inside))
     # A later command that says nothing about pairs changes nothing; one that wants all gets them.
     create_or_extend(str(Path(study.location).parent), "study", DESCRIBED)
-    assert jobs.is_scored(study)
+    assert is_scored(study)
     planes["pairs"] = "all"
     create_or_extend(str(Path(study.location).parent), "study", DESCRIBED | {"planes": planes})
     jobs.score(study)
@@ -358,8 +358,8 @@ def test_tables_of_what_a_study_lacks_are_empty_and_have_their_columns(local_ray
     assert (len(distillation), distillation.schema.equals(DISTILLATION)) == (0, True)
     likeness = students.read_table("scores/similarity.parquet")
     assert (len(likeness), likeness.schema.equals(SIMILARITY)) == (0, True)
-    assert jobs.is_scored(study)
-    assert jobs.is_scored(students)
+    assert is_scored(study)
+    assert is_scored(students)
 
 
 def test_a_lost_or_broken_score_table_is_noticed(local_ray, study):
@@ -367,19 +367,19 @@ def test_a_lost_or_broken_score_table_is_noticed(local_ray, study):
     for table in jobs.TABLES:
         data = study.folder.read(f"scores/{table}.parquet")
         study.write_bytes(f"scores/{table}.parquet", data[: len(data) // 2])
-        assert not jobs.is_scored(study)
+        assert not is_scored(study)
         study.folder.delete(f"scores/{table}.parquet")
-        assert not jobs.is_scored(study)
+        assert not is_scored(study)
         study.write_bytes(f"scores/{table}.parquet", data)
-        assert jobs.is_scored(study)
+        assert is_scored(study)
 
 
 def test_scores_are_current_until_a_trial_comes_or_goes(local_ray, study):
-    assert not jobs.is_scored(study)
+    assert not is_scored(study)
     jobs.score(study)
-    assert jobs.is_scored(study)
+    assert is_scored(study)
     study.discard(study.committed()[0].trial_id)
-    assert not jobs.is_scored(study)
+    assert not is_scored(study)
     jobs.score(study)
     left = {trial.trial_id for trial in study.committed()}
     assert set(study.read_table("scores/fragmentation.parquet")["trial_id"].to_pylist()) == left

@@ -69,13 +69,18 @@ def test_progress_is_plain_lines_without_rays_noise(undisturbed):
     assert lines[6:] == ["scoring"]
 
 
-def test_the_same_command_again_does_nothing(undisturbed):
-    folder, _ = undisturbed
-    before, tables = commit_times(folder), scores(folder)
-    ended = run(cwd=folder.parents[1])
+def test_the_same_command_again_does_nothing_and_loads_little(undisturbed):
+    folder, first = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    watched = {"PYTHONPROFILEIMPORTTIME": "1"}
+    ended = run_script(SCRIPT, *SMALL, cwd=folder.parents[1], env=watched)
     assert "0 to do" in ended.stderr
-    assert commit_times(folder) == before
-    assert scores(folder) == tables
+    assert ended.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    loaded = {line.split("|")[-1].strip() for line in ended.stderr.splitlines() if "|" in line}
+    assert "pyarrow" in loaded
+    unneeded = {"altair", "numba", "pandas", "ray.tune", "torch._dynamo", "torchvision"}
+    assert not loaded & unneeded
 
 
 def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path):
