@@ -44,7 +44,7 @@ def wrong_contents(
 
 def _labels(data: bytes) -> str | None:
     try:
-        label_maps_from_table(pq.read_table(io.BytesIO(data), columns=["labels"]))
+        label_maps_from_table(pq.ParquetFile(io.BytesIO(data)).read(["labels"]))
     except (ValueError, OSError, pa.ArrowInvalid) as error:
         return str(error)
     return None

@@ -120,7 +120,8 @@ class Study:
         """
         data = io.BytesIO(self.folder.read(path))
         with self.folder.named(path):
-            return pq.read_table(data, page_checksum_verification=True)
+            # Not pq.read_table, which loads pandas.
+            return pq.ParquetFile(data, page_checksum_verification=True).read()
 
     @contextlib.contextmanager
     def open_table(self, path: str) -> Iterator[pq.ParquetFile]:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,6 @@ from dbray.study.share import shares
 from dbray.study.until_decided import planned_looks, seeds_in_words
 from dbray.sweep import (
     Resources,
-    Work,
     check_resources,
     find_cluster,
     missing_work,
@@ -119,7 +118,9 @@ def run_study(
     if work or not (waiting or is_scored(study)):
         wanted = {item.config.trial_id: item.title for item in work}
         with ray_session(resources.cluster), _live(study, wanted, say, options):
-            left_over = _run_work(study, work, dataset, plan, resources, options)
+            from dbray.study.work import do_work  # slow to import
+
+            left_over = do_work(study, work, dataset, plan, resources, options)
             swept = time.monotonic() - clock
             for line in left_over:  # said first: without any trial, scoring ends the command
                 say(f"not finished: {line}")
@@ -190,33 +191,6 @@ def _say_failed(study: Study, configs: Sequence[AnyConfig], say: Callable[[str],
     return bool(failed)
 
 
-def _run_work(
-    study: Study,
-    work: Sequence[Work],
-    dataset: Dataset,
-    plan: PlanePlan,
-    resources: Resources,
-    options: StudyOptions,
-) -> list[str]:
-    """Do the work, teachers before their students; one line for each trial that is left over."""
-    from dbray.sweep.sweep import run_sweep  # slow to import
-
-    deterministic = isinstance(options, TrainingOptions) and options.deterministic
-    left_over: list[str] = []
-    for stage in _stages(work):
-        ready = _with_teachers(study, stage, left_over)
-        for workers in sorted({item.workers for item in ready}):
-            left_over += run_sweep(
-                study,
-                [item for item in ready if item.workers == workers],
-                dataset,
-                plan,
-                replace(resources, workers_per_trial=workers),
-                deterministic=deterministic,
-            )
-    return left_over
-
-
 def study_dataset(options: StudyOptions) -> Dataset:
     """Load the options' data set."""
     return load_dataset(options.dataset, options.data_dir)
@@ -254,27 +228,6 @@ def _print_undecided(study: Study) -> None:
     """What would decide the contrasts of a study that is there already."""
     for line in seeds_in_words(study):
         print(line)  # noqa: T201
-
-
-def _stages(work: Sequence[Work]) -> list[list[Work]]:
-    """Work in the order in which it can be done: teachers before their students."""
-    taught = [isinstance(w.config, TrialConfig) and w.config.distillation is not None for w in work]
-    return [
-        [item for item, has in zip(work, taught, strict=True) if has == later]
-        for later in (False, True)
-    ]
-
-
-def _with_teachers(study: Study, work: Sequence[Work], left_over: list[str]) -> list[Work]:
-    """Work whose teacher, if it needs one, is there; the rest is noted as left over."""
-    ready = []
-    for item in work:
-        taught = item.config.distillation if isinstance(item.config, TrialConfig) else None
-        if taught is None or item.committed or study.is_committed(taught.teacher):
-            ready.append(item)
-        else:
-            left_over.append(f"{item.title}: its teacher {taught.teacher} has no result")
-    return ready
 
 
 def _describe(
