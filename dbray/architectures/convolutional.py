@@ -1,13 +1,16 @@
 """Convolutional networks from torchvision's parts, with a stem for small images."""
 
 from torch import nn
-from torchvision.models.densenet import DenseNet
-from torchvision.models.resnet import BasicBlock
-from torchvision.models.vgg import cfgs, make_layers
 
+from dbray.architectures.compiler import compiler_when_called
 from dbray.architectures.initial import by_torch_defaults
 from dbray.config import SizeName
 from dbray.errors import UserError
+
+with compiler_when_called():
+    from torchvision.models.densenet import DenseNet
+    from torchvision.models.resnet import BasicBlock
+    from torchvision.models.vgg import cfgs, make_layers
 
 SMALL_VGG: list[str | int] = [16, "M", 32, "M", 64, 64, "M"]
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dbray.architectures.compiler import compiler_when_called
 from dbray.architectures.reading import Reading
 from dbray.errors import UserError, one_line, reason
 
@@ -47,7 +48,8 @@ def library_factory(
         if not timm.is_model(name):
             _refuse_name(library, name, timm.list_models())
         return lambda: _make_timm(timm.create_model, name, input_shape, classes)
-    import torchvision
+    with compiler_when_called():
+        import torchvision
 
     if name.lower() not in (known := torchvision.models.list_models()):
         _refuse_name(library, name, known)
