@@ -8,7 +8,7 @@ from dbray.report.compare import build_comparison
 from dbray.report.explorer import HOW, Shown, Slice, explorer_of, instrument, packed_columns
 from dbray.report.figures.regions import picture_uri, plotted_rectangle
 from dbray.report.figures.sheets import write_sheets
-from dbray.report.index import update_index, write_index
+from dbray.report.index import write_index
 from dbray.report.live import EVERY, LIVE, write_live
 from dbray.report.page.page import Instrument, framed
 from dbray.report.report import build_report, write_report
@@ -30,7 +30,6 @@ __all__ = [
     "packed_columns",
     "picture_uri",
     "plotted_rectangle",
-    "update_index",
     "write_index",
     "write_live",
     "write_report",

@@ -72,12 +72,6 @@ def write_index(storage: str) -> str:
     return f"{folder.location}/{INDEX}"
 
 
-def update_index(storage: str) -> None:
-    """Write the page again where there is one."""
-    if open_folder(storage).exists(INDEX):
-        write_index(storage)
-
-
 def _entry(study: Study) -> Entry:
     """What a study says of itself; what is wrong with it, where it cannot be read."""
     link = f"{study.name}/{REPORT}" if study.folder.exists(REPORT) else ""

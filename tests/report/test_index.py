@@ -10,7 +10,7 @@ from synthetic_study import write_synthetic_study
 from tiny_study import DESCRIBED
 
 from dbray.errors import UserError
-from dbray.report import LIVE, update_index, write_index, write_live, write_report
+from dbray.report import LIVE, write_index, write_live, write_report
 from dbray.store import create_or_extend
 from dbray.study.live import live_page
 
@@ -70,15 +70,6 @@ def test_the_page_in_a_browser(storage, page):
         ]
         window.get_by_role("link").click()
         window.wait_for_selector("#explorer[data-shown]")
-
-
-def test_the_page_is_written_again_where_it_is(tmp_path):
-    write_synthetic_study(tmp_path, groups={"vit": 0.7}, resolution=10, epochs=2)
-    update_index(str(tmp_path))
-    assert not (tmp_path / "index.html").exists()
-    (tmp_path / "index.html").write_text("old")
-    update_index(str(tmp_path))
-    assert "synthetic" in (tmp_path / "index.html").read_text()
 
 
 def test_a_place_without_studies_is_refused(tmp_path):

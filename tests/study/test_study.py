@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from browser import check_page
 from commands import ROOT, run_script
-from in_process import run_here
+from in_process import run_here, run_without_ray
 
 SCRIPT = "sweeps/arch_repro.py"
 SMALL = (
@@ -81,6 +81,16 @@ def test_the_same_command_again_does_nothing_and_loads_little(undisturbed):
     assert "pyarrow" in loaded
     unneeded = {"altair", "numba", "pandas", "ray.tune", "torch._dynamo", "torchvision"}
     assert not loaded & unneeded
+
+
+def test_a_page_over_all_studies_is_kept_true_where_there_is_one(undisturbed):
+    folder, _ = undisturbed
+    index = folder.parent / "index.html"
+    assert not index.exists()
+    index.write_text("old")
+    run_without_ray(SCRIPT, *SMALL, cwd=folder.parents[1])
+    assert "arch_repro" in index.read_text()
+    index.unlink()
 
 
 def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path):
