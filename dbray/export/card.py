@@ -23,7 +23,10 @@ DESCRIBED = {
     "lines": "margins and class skips of every model",
     "lines_by_group": "their means over a group, with 95 % intervals",
     "similarity": "every pair of models on the test images",
+    "images": "what the models of every group call every test image",
+    "ensembles": "accuracy and churn of 1, 2 and 4 models together, with 95 % intervals",
     "distillation": "agreement of students with their teachers",
+    "randomness": "what each source of randomness does alone, with 95 % intervals",
     "contrasts": "the differences that claims are made of, with 95 % intervals and p-values",
 }
 

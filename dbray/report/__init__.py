@@ -12,18 +12,21 @@ from dbray.report.index import write_index
 from dbray.report.live import EVERY, LIVE, write_live
 from dbray.report.page.page import Instrument, framed
 from dbray.report.report import build_report, write_report
+from dbray.report.tables.images import THUMBNAILS_FILE, contested_ids
 from dbray.report.tables.pictures import Picture
 
 __all__ = [
     "EVERY",
     "HOW",
     "LIVE",
+    "THUMBNAILS_FILE",
     "Instrument",
     "Picture",
     "Shown",
     "Slice",
     "build_comparison",
     "build_report",
+    "contested_ids",
     "explorer_of",
     "framed",
     "instrument",

@@ -31,7 +31,9 @@ from dbray.report.sections.double_descent import (
     regions_section,
     training_section,
 )
+from dbray.report.sections.ensembles import ensembles_section
 from dbray.report.sections.findings import findings_along_width, findings_of
+from dbray.report.sections.images import images_section
 from dbray.report.sections.off_manifold import off_manifold_section
 from dbray.report.sections.optimizers import optimizer_section
 from dbray.report.sections.provenance import provenance_section
@@ -41,6 +43,8 @@ from dbray.report.sections.randomness import (
     randomness_section,
 )
 from dbray.report.sections.similarity import similarity_section
+from dbray.report.tables.images import contested_images
+from dbray.report.tables.score_tables import read_scores
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced
 from dbray.report.tables.tables import (
     SEEDS_SHOWN,
@@ -79,6 +83,8 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         _regions(shown, confidence=confidence),
         _accuracy(shown),
         similarity_section(shown),
+        ensembles_section(read_scores(study, "ensembles"), shown),
+        images_section(contested_images(study), shown),
         off_manifold_section(shown, confidence=confidence),
         _training(shown),
         provenance_section(tables, study),
@@ -93,6 +99,8 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
         randomness_section(tables),
         claims_section(tables),
         errors_section(tables),
+        images_section(contested_images(study), tables),
+        ensembles_section(read_scores(study, "ensembles"), tables),
         provenance_section(tables, study),
     ]
     explained = (

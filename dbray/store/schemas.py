@@ -36,7 +36,7 @@ ANCHORS = pa.schema(
         ("pixels", pa.binary()),
     ]
 )
-
+THUMBNAILS = pa.schema([("image_id", pa.int32()), ("png", pa.binary())])
 LINES = pa.schema(
     [
         ("trial_id", pa.string()),

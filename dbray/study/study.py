@@ -38,6 +38,7 @@ from dbray.study.planes import (
 )
 from dbray.study.provenance import library_versions, record_invocation
 from dbray.study.share import shares
+from dbray.study.thumbnails import write_thumbnails
 from dbray.study.until_decided import planned_looks, seeds_in_words
 from dbray.sweep import (
     Resources,
@@ -136,6 +137,7 @@ def run_study(
     if waiting:
         say(f"{len(waiting)} trials of other shares are to do; the command that ends last scores")
     else:
+        write_thumbnails(study, dataset)
         _show(study, options)
     return 1 if left_over or _say_failed(study, mine, say) else 0
 

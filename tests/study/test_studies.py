@@ -47,7 +47,7 @@ def test_optimizers_are_compared_and_one_is_added_later(tmp_path):
     assert found == {"resnet/adamw", "resnet/sam", "resnet/sgd"}
     trained = {c["training"]["optimizer"]: c["training"] for c in configs(study).values()}
     assert trained["sam"]["learning_rate"] == trained["sgd"]["learning_rate"]
-    check_page(study / "report" / "index.html", charts=11)
+    check_page(study / "report" / "index.html", charts=13)
 
 
 def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_path):
@@ -73,7 +73,7 @@ def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_p
         assert row["students"] == 2
         assert row["difference"] == pytest.approx(row["distilled"] - row["from_labels"])
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
-    check_page(study / "report" / "index.html", charts=12)
+    check_page(study / "report" / "index.html", charts=14)
 
 
 def test_a_study_of_widths_is_refined_around_its_thresholds(tmp_path):

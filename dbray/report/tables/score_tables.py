@@ -65,6 +65,31 @@ def read_fragmentation(study: Study) -> pd.DataFrame:
     ).drop(columns=["components_sum", "components_count"])
 
 
+def read_contested(study: Study, count: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows of ``images`` of those images on which models of one group disagree most often.
+
+    Returns
+    -------
+    The rows, one a group and image, and of all images by id the share of pairs of models of one
+    group that disagree, the largest first.
+    """
+
+    def sums(batch: pa.RecordBatch) -> pa.RecordBatch:
+        models = batch["models"].to_numpy().astype(np.int64)
+        pairs = models * (models - 1) // 2
+        columns = {"image_id": batch["image_id"], "pairs": pairs}
+        by_image = pa.table({**columns, "apart": pairs * batch["disagreement"].to_numpy()})
+        found = by_image.group_by("image_id", use_threads=False)
+        totals = found.aggregate([("pairs", "sum"), ("apart", "sum")]).combine_chunks()
+        return (totals.to_batches() or [pa.RecordBatch.from_pylist([], schema=totals.schema)])[0]
+
+    totals = _read(study, "images", sums).groupby("image_id").sum()
+    shares = (totals.apart_sum / totals.pairs_sum).sort_values(ascending=False, kind="stable")
+    chosen = pa.array(shares[shares > 0].index[:count], pa.int32())
+    rows = _read(study, "images", lambda b: b.filter(pc.is_in(b["image_id"], chosen)))
+    return rows, shares
+
+
 def _places(column: pa.Array, ids: pa.Array) -> NDArray[np.int32]:
     """Where each of the column's ids stands among others; -1 for one that does not."""
     places: NDArray[np.int32] = pc.fill_null(pc.index_in(column, ids), -1).to_numpy()
