@@ -27,6 +27,7 @@ DESCRIBED = {
     "ensembles": "accuracy and churn of 1, 2 and 4 models together, with 95 % intervals",
     "distillation": "agreement of students with their teachers",
     "randomness": "what each source of randomness does alone, with 95 % intervals",
+    "errors": "test error and disagreement of models that share no seed, with 95 % intervals",
     "contrasts": "the differences that claims are made of, with 95 % intervals and p-values",
 }
 

@@ -11,6 +11,7 @@ from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import SEEDS, DistillationJob
 from dbray.jobs.ensembles import EnsemblesJob
+from dbray.jobs.errors import ErrorsJob
 from dbray.jobs.fragmentation import FragmentationJob
 from dbray.jobs.images import ImagesJob
 from dbray.jobs.margins import LinesJob
@@ -61,6 +62,7 @@ def score(
         EnsemblesJob(study, scope),
         students,
         sources,
+        ErrorsJob(study, scope),
         LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.

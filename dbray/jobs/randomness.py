@@ -3,7 +3,7 @@
 Trials of an architecture are compared in pairs by which of their seeds differ.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,21 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from dbray.claims.contrasts import SCORED_KIND
-from dbray.claims.randomness import BIT, MACHINE, VARIED, source_key
-from dbray.config import TrialConfig, architecture_name
+from dbray.claims.randomness import source_key
 from dbray.jobs.columns import interval_columns
 from dbray.jobs.contrasts import Contrasts
+from dbray.jobs.designs import Trials, bases_of, designs_of, touched_bases, varied_trials
 from dbray.scores.agreement import count_agreements
 from dbray.scores.jackknife import SHARE, Parts, combined, estimate, ratio
-from dbray.scores.randomness import ALL, ALONE, BASES, SHARED, Design, disagreement, pairs_by_design
-from dbray.store import CommittedTrial, Study, read_label_maps
+from dbray.scores.randomness import ALL, ALONE, BASES, SHARED, Design, disagreement
+from dbray.store import Study, read_label_maps
 from dbray.store.schemas import parquet_bytes
 from dbray.store.scope import Scope
 from dbray.store.score_schemas import RANDOMNESS
 
 PLANES_AT_ONCE = 16
-
-Trials = Sequence[CommittedTrial]
 
 
 @dataclass(frozen=True)
@@ -39,31 +37,21 @@ class RandomnessJob:
     @cached_property
     def items(self) -> list[tuple[str, Trials]]:
         """The trials of each architecture."""
-        if self.scope.group_by != ("architecture", VARIED) or SCORED_KIND not in self.scope.planes:
-            return []
-        found: dict[str, list[CommittedTrial]] = {}
-        for _, trial in sorted(self.scope.grouped_trials, key=lambda pair: pair[1].trial_id):
-            if isinstance(trial.config, TrialConfig):
-                name = architecture_name(trial.config.architecture, trial.config.width)
-                found.setdefault(name, []).append(trial)
-        return [(name, _of_one_kind(trials)) for name, trials in sorted(found.items())]
+        return varied_trials(self.scope) if SCORED_KIND in self.scope.planes else []
 
     @cached_property
     def bases(self) -> int:
         """Seeds that each source takes, the fewest of any architecture."""
-        return min((len(_bases(trials)) for _, trials in self.items), default=0)
+        return min((len(bases_of(trials)) for _, trials in self.items), default=0)
 
     def work(self, item: tuple[str, Trials]) -> pa.Table:
         """Disagreement of each design: on every plane, and without every base."""
         _, trials = item
-        designs = pairs_by_design(*zip(*map(_seeds, trials), strict=True))
+        designs = designs_of(trials)
         by_pair = self._disagreements(trials, designs)
-        bases = sorted(_bases(trials))
-        touches = np.array([[base in _of(trial) for base in bases] for trial in trials])
         rows = []
         for (how, source), pairs in designs.items():
-            touched = touches[pairs[:, 0]] | touches[pairs[:, 1]]
-            parts = disagreement(by_pair[how, source], touched)
+            parts = disagreement(by_pair[how, source], touched_bases(trials, pairs))
             rows.append(
                 {
                     "how": how,
@@ -83,7 +71,7 @@ class RandomnessJob:
             together = found.get((ALL, ""))
             about = {
                 "architecture": name,
-                "bases": len(_bases(trials)),
+                "bases": len(bases_of(trials)),
                 "trials": len(trials),
                 "planes": self.scope.planes[SCORED_KIND],
             }
@@ -142,27 +130,3 @@ def _columns(alone: Parts, total: Parts | None, first: Parts | None) -> dict[str
         if parts is not None:
             found |= interval_columns(name, estimate(parts))
     return found
-
-
-def _seeds(trial: CommittedTrial) -> tuple[dict[str, int], dict[str, int]]:
-    """Seeds of a trial's sources, and what has no seed."""
-    config = trial.config
-    if not isinstance(config, TrialConfig):
-        raise TypeError("a trial of another kind has no seeds")
-    seeds = {str(source): seed for source, seed in config.seeds.items()}
-    return seeds, {MACHINE: config.run, BIT: int(config.one_bit)}
-
-
-def _of_one_kind(trials: Trials) -> Trials:
-    """Trials with the most sources: those that draw a sample, where there are some."""
-    most = max(len(_seeds(trial)[0]) for trial in trials)
-    return [trial for trial in trials if len(_seeds(trial)[0]) == most]
-
-
-def _of(trial: CommittedTrial) -> set[int]:
-    """The bases that a trial has a seed of."""
-    return set(trial.config.seeds.values()) if isinstance(trial.config, TrialConfig) else set()
-
-
-def _bases(trials: Trials) -> set[int]:
-    return set().union(*(_of(trial) for trial in trials))

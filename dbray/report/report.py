@@ -98,7 +98,7 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
         named_section(tables),
         randomness_section(tables),
         claims_section(tables),
-        errors_section(tables),
+        errors_section(read_scores(study, "errors"), tables),
         images_section(contested_images(study), tables),
         ensembles_section(read_scores(study, "ensembles"), tables),
         provenance_section(tables, study),

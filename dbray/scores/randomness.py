@@ -61,8 +61,22 @@ def disagreement(by_pair: Float64, touched: NDArray[np.bool_]) -> Parts:
     touched
         Which bases each pair has a seed of, shape (pairs, B).
     """
-    means = by_pair.mean(axis=0)
-    left = [means[~touched[:, base]] for base in range(touched.shape[1])]
+    return over_bases(by_pair.mean(axis=1), by_pair.mean(axis=0), touched)
+
+
+def over_bases(by_unit: Float64, by_pair: Float64, touched: NDArray[np.bool_]) -> Parts:
+    """Mean over pairs, and over planes or images, with the bases as what can be left out.
+
+    Parameters
+    ----------
+    by_unit
+        On each plane or image, the mean over pairs.
+    by_pair
+        Of each pair, the mean over planes or images.
+    touched
+        Which bases each pair has a seed of, shape (pairs, B).
+    """
+    left = [by_pair[~touched[:, base]] for base in range(touched.shape[1])]
     known = all(len(rest) for rest in left)
     without = np.array([rest.mean() for rest in left]) if known else np.empty(0)
-    return Parts(float(means.mean()), by_pair.mean(axis=1), {BASES: without})
+    return Parts(float(by_pair.mean()), by_unit, {BASES: without})

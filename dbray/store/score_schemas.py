@@ -129,6 +129,15 @@ RANDOMNESS = pa.schema(
         ("planes", pa.int32()),
     ]
 )
+ERRORS = pa.schema(
+    [
+        ("architecture", pa.string()),
+        *_with_interval("error", "disagreement", "slope", "intercept"),
+        ("pairs", pa.int32()),
+        ("bases", pa.int32()),
+        ("images", pa.int32()),
+    ]
+)
 IMAGES = pa.schema(
     [
         ("group", pa.string()),
@@ -165,5 +174,6 @@ SCORE_TABLES: dict[str, pa.Schema] = {
     "ensembles": ENSEMBLES,
     "distillation": DISTILLATION,
     "randomness": RANDOMNESS,
+    "errors": ERRORS,
     "contrasts": CONTRASTS,
 }

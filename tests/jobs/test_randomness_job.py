@@ -14,6 +14,7 @@ from dbray.report.sections.randomness import (
     randomness_findings,
     randomness_section,
 )
+from dbray.report.tables.score_tables import read_scores
 from dbray.report.tables.tables import load_tables
 from dbray.store import create_or_extend
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
@@ -104,6 +105,26 @@ def test_shares_are_those_of_pairs_one_by_one(study):
     assert (rows.bases == BASES).all()
 
 
+def test_errors_are_those_of_pairs_that_share_no_seed(study):
+    trials = {trial.trial_id: trial for trial in study.committed()}
+    tables = {i: study.read_table(f"trials/{i}/test_predictions.parquet") for i in trials}
+    predicted = {i: table["predicted"].to_numpy() for i, table in tables.items()}
+    pairs = [
+        (a, b)
+        for a, b in combinations(sorted(trials), 2)
+        if what_differs(trials[a].config, trials[b].config) == "all"
+    ]
+    (row,) = read_scores(study, "errors").to_dict("records")
+    assert (row["architecture"], row["pairs"], row["bases"]) == ("resnet", len(pairs), BASES)
+    errors = [1 - trials[i].metrics["test_accuracy"] for pair in pairs for i in pair]
+    assert row["error"] == pytest.approx(np.mean(errors))
+    apart = [(predicted[a] != predicted[b]).mean() for a, b in pairs]
+    assert row["disagreement"] == pytest.approx(np.mean(apart))
+    assert row["error_low"] < row["error"] < row["error_high"]
+    slope, _ = np.polyfit(np.mean(np.reshape(errors, (-1, 2)), axis=1), apart, 1)
+    assert row["slope"] == pytest.approx(slope)
+
+
 def test_claims_and_page(study):
     claims = StudyResults(study.location).claims.set_index("claim")
     assert claims.outcome["R1"] in ("holds", "cannot be told")  # order is made to be one half
@@ -113,7 +134,9 @@ def test_claims_and_page(study):
     assert "ResNet: each source alone gives" in section.figures[0].caption
     assert section.tables[0].rows[0][1] == "everything"
     assert len(section.tables[0].rows) == 1 + len(SOURCES)
-    assert errors_section(tables).figures[0].spec
+    said = errors_section(read_scores(study, "errors"), tables)
+    assert said.figures[0].spec
+    assert [row[0] for row in said.tables[0].rows] == ["ResNet"]
     assert section.figures[0].spec
     found = randomness_findings(tables)
     assert found[0].meaning.startswith("of points differ between two trainings")

@@ -115,7 +115,7 @@ def test_own_models_are_scored_and_only_changed_ones_again(tmp_path):
     stored = load_file(study / "trials" / kept["one"] / "model.safetensors")
     given = torch.load(tmp_path / "one.pt", weights_only=True)
     assert all(torch.equal(stored[name], given[name]) for name in given)
-    check_page(study / "report" / "index.html", charts=8)
+    check_page(study / "report" / "index.html", charts=10)
     given = {name: tensor + 1 for name, tensor in given.items()}
     save_file(given, tmp_path / "one.safetensors")
     text = (tmp_path / "models.toml").read_text().replace("one.pt", "one.safetensors")
@@ -151,7 +151,7 @@ def test_planes_and_pictures_of_every_kind_grow_without_training(tmp_path):
         table = pq.read_table(path.parent / pictures)
         assert table.schema.metadata[b"resolution"] == b"30"
         assert {"labels", "confidence"} <= set(table.column_names)
-    check_page(study / "report" / "index.html", charts=14)
+    check_page(study / "report" / "index.html", charts=16)
     refused = run_here(
         "sweeps/arch_repro.py", *SMALL, *small, "--adversarial-to", "resnet:0", cwd=tmp_path
     )

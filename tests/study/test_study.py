@@ -307,7 +307,7 @@ def test_modules_of_the_current_folder_shadow_nothing(tmp_path):
 
 def test_the_page_in_a_browser(undisturbed):
     folder, _ = undisturbed
-    check_page(folder / "report" / "index.html", charts=10)
+    check_page(folder / "report" / "index.html", charts=12)
 
 
 def test_the_report_can_be_made_again(undisturbed, tmp_path):

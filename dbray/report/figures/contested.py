@@ -14,9 +14,9 @@ from dbray.report.tables.images import ContestedImage
 ROW = 48  # px, of an image
 THUMB = 40  # px
 NAME = THUMB + 10  # px from the left, of the image's class
-BAR = (150, 420)  # px, from and to
+BAR = (142, 330)  # px, from and to
 VOTES = BAR[1] + 12  # px from the left, of what the models say
-WIDTH = 660  # px
+WIDTH = 560  # px
 NAMED = 4  # classes of an image that are written out
 X = alt.X("x:Q", scale=alt.Scale(domain=[0, WIDTH], nice=False), axis=None)
 

@@ -22,8 +22,8 @@ def ensembles_chart(found: pd.DataFrame) -> alt.TopLevelMixin:
     """
     sizes = sorted(found["size"].unique())
     panels = [
-        _panel(found[found.measure == measure], sizes, title, labelled=place == 0)
-        for place, (measure, title) in enumerate(TITLES.items())
+        _panel(found[found.measure == measure], sizes, title)
+        for measure, title in TITLES.items()
         if (found.measure == measure).any()
     ]
     return alt.hconcat(*panels).properties(
@@ -35,9 +35,7 @@ def ensembles_chart(found: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def _panel(
-    frame: pd.DataFrame, sizes: list[int], title: str, *, labelled: bool
-) -> alt.LayerChart | alt.FacetChart:
+def _panel(frame: pd.DataFrame, sizes: list[int], title: str) -> alt.LayerChart | alt.FacetChart:
     rows = frame.assign(
         low=frame.value_low,
         high=frame.value_high,
@@ -45,10 +43,9 @@ def _panel(
     )
     rows["interval"] = ends_in_words(rows)
     order = [str(size) for size in sizes]
-    axis = alt.Axis() if labelled else None
     x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
     base = alt.Chart(rows).encode(
-        y=alt.Y("name:N", title=None, axis=axis),
+        y=alt.Y("name:N", title=None),
         yOffset=alt.YOffset("models_together:N", sort=order, scale=alt.Scale(paddingOuter=0.4)),
         color=alt.Color(
             "models_together:N",

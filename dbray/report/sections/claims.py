@@ -37,7 +37,10 @@ def claims_section(tables: StudyTables) -> Section | None:
     if not claims:
         return None
     if claims[0].name.startswith("R"):
-        found = "What Summers and Dinneen (ICML 2021) found by varying one source after the other"
+        found = (
+            "What Summers and Dinneen (ICML 2021) found by varying one source after the other (R1, "
+            "R2), and Jiang et al. (ICLR 2022) by comparing error and disagreement (R3)"
+        )
         title = "Does it show what others found?"
     else:
         found = "What Somepalli et al. (CVPR 2022) found on CIFAR-10 with large networks"

@@ -31,9 +31,7 @@ def ensembles_section(ensembles: pd.DataFrame, tables: StudyTables) -> Section |
         "Intervals are 95 %, over images and models."
     ]
     figure = Figure("ensembles", ensembles_chart(found), _in_words(found))
-    columns = ["group", "models together", *MEASURES.values(), "models in all"]
-    title = "What an ensemble buys"
-    return Section(title, prose, [figure], [Table(columns, _rows(found))], folded=True)
+    return Section("What an ensemble buys", prose, [figure], [_table(found)], folded=True)
 
 
 def _groups(tables: StudyTables) -> list[str]:
@@ -58,17 +56,19 @@ def _in_words(found: pd.DataFrame) -> str:
     )
 
 
-def _rows(found: pd.DataFrame) -> list[list[str]]:
+def _table(found: pd.DataFrame) -> Table:
+    """One row a group and size; measures that need more models than there are have no column."""
     by = {(r["group"], r["size"], r["measure"]): r for r in records(found)}
-    return [
+    measures = [measure for measure in MEASURES if (found.measure == measure).any()]
+    rows = [
         [
             row["name"],
-            str(row["size"]),
-            *(_cell(by.get((row["group"], row["size"], measure))) for measure in MEASURES),
-            str(row["models"]),
+            f"{row['size']} of {row['models']}",
+            *(_cell(by.get((row["group"], row["size"], measure))) for measure in measures),
         ]
         for row in records(found[found.measure == "accuracy"])
     ]
+    return Table(["group", "models", *(MEASURES[measure] for measure in measures)], rows)
 
 
 def _cell(row: dict[str, Any] | None) -> str:

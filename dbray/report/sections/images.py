@@ -12,10 +12,9 @@ def images_section(contested: Contested, tables: StudyTables) -> Section | None:
         return None
     names = tables.info["dataset"]["class_names"]
     prose = [
-        "Models that differ in their randomness alone disagree on few test images, and on these "
-        "again and again. Images are ordered by how often two models of one group disagree. The "
-        "bar shows what all models of the study call the image; the class below its picture is "
-        "the one it has."
+        "On which images do models differ that have nothing but their randomness apart? Images are "
+        "ordered by how often two models of one group disagree. Beside a picture stands its class; "
+        "the bar shows what all models of the study call it."
     ]
     said = _in_words(contested, names)
     figure = Figure("contested-images", contested_chart(contested.shown, names), said, scrolls=True)

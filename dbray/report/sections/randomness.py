@@ -23,6 +23,8 @@ NAMES = {
 }
 KINDS = {"total_share": "it alone differs", "first_order_share": "would go away if it were fixed"}
 COLOURS = ["#0072b2", "#d55e00"]
+TOGETHER = "all"  # of the table of errors: all architectures' pairs
+LINE = ("error", "disagreement", "slope", "intercept")
 ROW = 26  # px, of a source
 
 
@@ -50,22 +52,33 @@ def randomness_section(tables: StudyTables) -> Section | None:
     )
 
 
-def errors_section(tables: StudyTables) -> Section | None:
+def errors_section(errors: pd.DataFrame, tables: StudyTables) -> Section | None:
     """Test error against disagreement on test images, for every pair of one architecture."""
-    pairs = _pairs(tables)
-    if not len(pairs):
+    if not len(errors):
         return None
-    means = pairs.groupby("architecture")[["error", "disagreement"]].mean()
+    rows = [{**row, "name": display_name(row["architecture"])} for row in records(errors)]
+    alone = [row for row in rows if row["architecture"] != TOGETHER]
     found = "; ".join(
-        f"{name}: wrong on {row.error:.1%}, disagreeing on {row.disagreement:.1%}"
-        for name, row in means.iterrows()
+        f"{row['name']}: wrong on {row['error']:.1%}, disagreeing on {row['disagreement']:.1%}"
+        for row in alone
     )
     prose = [
         "If two models disagreed on test images about as often as each of them is wrong, the error "
         "could be told without labels (Jiang et al. 2022). Points on the dashed line do so.",
+        "The table is of pairs that share no seed. A line through them with slope 1 and intercept "
+        "0 would be the dashed one; the intervals of slope and intercept are over seeds alone, as "
+        "all pairs answer the same images.",
     ]
-    figure = Figure("error_and_disagreement", errors_chart(pairs), f"On average, {found}.")
-    return Section("Disagreement and error", prose, [figure])
+    figure = Figure("error_and_disagreement", errors_chart(_pairs(tables)), f"On average, {found}.")
+    columns = ["pairs of", *LINE, "pairs"]
+    table = Table(columns, [_line_row(row) for row in rows])
+    return Section("Disagreement and error", prose, [figure], [table])
+
+
+def _line_row(row: dict[str, Any]) -> list[str]:
+    name = "all" if row["architecture"] == TOGETHER else row["name"]
+    values = ("" if pd.isna(row[each]) else row_with_interval(row, each) for each in LINE)
+    return [name, *values, str(row["pairs"])]
 
 
 def randomness_findings(tables: StudyTables) -> list[Finding]:
