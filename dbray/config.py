@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from dbray.sources import SOURCES, Source, seeds_label, varied_label
+from dbray.sources import OWN_SOURCES, SOURCES, Source, seeds_label, varied_label
 
 OptimizerName = Literal["sgd", "adam", "adamw", "sam"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
@@ -112,7 +112,7 @@ class OwnTrainingConfig(_WithId):
     @property
     def seeds(self) -> dict[Source, int]:
         """Seed of every source."""
-        return {source: getattr(self, f"{source}_seed") for source in SOURCES}
+        return {source: getattr(self, f"{source}_seed") for source in OWN_SOURCES}
 
     @property
     def member(self) -> str:
@@ -169,7 +169,7 @@ class TrialConfig(_WithId):
     @property
     def member(self) -> str:
         """What tells it from others of its group: the seeds."""
-        parts = [seeds_label(self.seeds)]
+        parts = [seeds_label({s: seed for s, seed in self.seeds.items() if s != "noise"})]
         if self.noise and self.noise.seed:
             parts.append(f"noise {self.noise.seed}")
         if self.run:
@@ -185,8 +185,9 @@ class TrialConfig(_WithId):
 
     @property
     def seeds(self) -> dict[Source, int]:
-        """Seed of every source; without ``sample`` where all training images are used."""
-        seeds = (self.weights_seed, *self.data_seeds, self.sample_seed)
+        """Seed of every source; none of a sample, or of noise, where there is none of these."""
+        noise = self.noise.seed if self.noise else None
+        seeds = (self.weights_seed, *self.data_seeds, self.sample_seed, noise)
         named = zip(SOURCES, seeds, strict=True)
         return {source: seed for source, seed in named if seed is not None}
 

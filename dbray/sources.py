@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-# What a training draws, each from a seed of its own.
-Source = Literal["weights", "order", "augmentation", "dropout", "sample"]
+# What is drawn for a training, each from a seed of its own; noise: which labels are wrong.
+Source = Literal["weights", "order", "augmentation", "dropout", "sample", "noise"]
 SOURCES: tuple[Source, ...] = get_args(Source)
+OWN_SOURCES = SOURCES[:-1]  # of a user's own training: it has the labels that it reads
 
 
 def seeds_label(seeds: Mapping[Source, int]) -> str:

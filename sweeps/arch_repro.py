@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dbray.command_line import run_command
+from dbray.errors import UserError
 from dbray.study import TrainingOptions, presets_with
 from dbray.study.options import check_architectures
 
-Varied = Literal["all", "weights", "order", "augmentation", "dropout", "sample"]
+Varied = Literal["all", "weights", "order", "augmentation", "dropout", "sample", "noise"]
 LAPTOP = ("fcnet", "vit", "mixer", "vgg", "resnet", "densenet", "wideresnet")
 QUICK = (*LAPTOP[:-1], "wideresnet@10")
 GRIDS = {
@@ -35,11 +36,15 @@ class ArchRepro(TrainingOptions):
     vary: tuple[Varied, ...] = ("all",)
     """which seeds differ between the trials of a group: all, or one source with the others equal;
     several make a group each"""
+    label_noise: float = 0.0
+    """share of the training labels that are wrong, each trial's drawn by its own seed"""
 
     def validate(self) -> None:
         """Check every option, the architectures' names among them."""
         super().validate()
         check_architectures("--arch", self.arch)
+        if "noise" in self.vary and not self.label_noise:
+            raise UserError("--vary noise: no label is wrong; say how many are by --label-noise")
 
 
 def main(options: ArchRepro) -> int:
@@ -53,13 +58,14 @@ def main(options: ArchRepro) -> int:
 def run(options: ArchRepro) -> int:
     """Run the study with its number of seeds."""
     from dbray.study.designs import one_alone
-    from dbray.study.grid import all_configs, grid_point
+    from dbray.study.grid import all_configs, grid_point, with_noise
     from dbray.study.study import run_study, study_dataset
 
     dataset = study_dataset(options)
     configs = all_configs(options, dataset, options.arch) if "all" in options.vary else []
+    configs = [with_noise(config, options.label_noise) for config in configs]
     for architecture in options.arch:
-        base = grid_point(options, dataset, architecture, 0)
+        base = with_noise(grid_point(options, dataset, architecture, 0), options.label_noise)
         for source in options.vary:
             configs += one_alone(base, source, options.seeds) if source != "all" else []
     return run_study(

@@ -2,22 +2,20 @@
 
 python sweeps/randomness.py                              # laptop: digits, ResNet and ViT
 python sweeps/randomness.py --seeds 4                    # one more seed of every source
+python sweeps/randomness.py --label-noise 0.2 --name noisy    # which labels are wrong, too
 python sweeps/randomness.py --arch vgg --sources weights order bit --name vgg
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dbray.command_line import run_command
 from dbray.errors import UserError
 from dbray.study import TrainingOptions, presets_with
 from dbray.study.options import check_architectures
 
-Varied = Literal["weights", "order", "augmentation", "dropout", "sample", "machine", "bit"]
-ALL: tuple[Varied, ...] = (
-    *("weights", "order", "augmentation", "dropout", "sample"),
-    *("machine", "bit"),
-)
+Varied = Literal["weights", "order", "augmentation", "dropout", "sample", "noise", "machine", "bit"]
+ALL: tuple[Varied, ...] = get_args(Varied)
 GRIDS = {
     "quick": {"arch": ("resnet", "vgg"), "name": "randomness_quick"},
     "paper": {"arch": ("resnet", "vgg"), "name": "randomness_paper"},
@@ -34,6 +32,8 @@ class Randomness(TrainingOptions):
     """architectures, as in arch_repro.py"""
     sources: tuple[Varied, ...] = ALL
     """what to vary: seeds, the same training again (machine), the last bit of one weight (bit)"""
+    label_noise: float = 0.0
+    """share of the training labels that are wrong, each trial's drawn by its own seed"""
     plane_kinds: tuple[Literal["test", "train"], ...] = ("test",)
     """kinds of planes; the shares are measured on those through test images"""
 
@@ -56,15 +56,15 @@ def main(options: Randomness) -> int:
 def run(options: Randomness) -> int:
     """Run the study with its number of seeds."""
     from dbray.study.designs import design, without_effect
-    from dbray.study.grid import grid_point
+    from dbray.study.grid import grid_point, with_noise
     from dbray.study.study import run_study, study_dataset
     from dbray.trial import build
 
     dataset = study_dataset(options)
     configs = []
     for architecture in options.arch:
-        base = grid_point(options, dataset, architecture, 0)
-        missing = without_effect(base.training, build(base, dataset))
+        base = with_noise(grid_point(options, dataset, architecture, 0), options.label_noise)
+        missing = without_effect(base, build(base, dataset))
         for source in options.sources:
             if source in missing:
                 print(f"{architecture}: no {source}, as {missing[source]}")  # noqa: T201

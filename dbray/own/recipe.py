@@ -11,11 +11,11 @@ from pathlib import Path
 from dbray.errors import UserError, one_line
 from dbray.importing import import_function, source_file
 from dbray.own.calling import check_call
-from dbray.sources import SOURCES
+from dbray.sources import OWN_SOURCES
 
 # What a function may have arguments for beside its options, and a command places for.
 OFFERED = ("seeds", "seed", "dataset", "device", "folder", "report")
-PLACES = ("seed", *SOURCES, "checkpoint", "folder", "device")
+PLACES = ("seed", *OWN_SOURCES, "checkpoint", "folder", "device")
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ def _of_command(command: str, options: Collection[str]) -> OwnRecipe:
         raise UserError(f"{about}: has no place {{{unused[0]}}} for this option")
     if "checkpoint" not in places:
         raise UserError(f"{about}: has no {{checkpoint}}, the file that it is to write weights to")
-    if not places & {"seed", *SOURCES}:
+    if not places & {"seed", *OWN_SOURCES}:
         raise UserError(f"{about}: has no {{seed}}, so that all its trainings would be one")
     files = [Path(part) for part in parts if Path(part).is_file()]
-    return OwnRecipe(command, _digest(files), one_seed=not places & set(SOURCES))
+    return OwnRecipe(command, _digest(files), one_seed=not places & set(OWN_SOURCES))
 
 
 def _digest(files: Iterable[Path]) -> str:

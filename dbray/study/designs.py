@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbray.config import TrainingConfig, TrialConfig
+from dbray.config import TrialConfig
 from dbray.sources import SOURCES, Source
 
 if TYPE_CHECKING:  # torch is loaded where there is something to do
@@ -53,13 +53,15 @@ def design(base: TrialConfig, sources: Sequence[str], bases: int) -> list[TrialC
     return found
 
 
-def without_effect(training: TrainingConfig, model: "nn.Module") -> dict[Source, str]:
-    """Sources that a recipe or a network does not have, with the reason."""
-    found: dict[Source, str] = {}
+def without_effect(base: TrialConfig, model: "nn.Module") -> dict[Source, str]:
+    """Sources that a trial, its recipe or its network does not have, with the reason."""
+    training, found = base.training, dict[Source, str]()
     if not (training.crop_padding or training.flip or training.mixup or training.cutmix):
         found["augmentation"] = "its recipe has no augmentation"
     if not any(_is_random(module) for module in model.modules()):
         found["dropout"] = "it has no random layers"
+    if base.noise is None:
+        found["noise"] = "no label is wrong (--label-noise)"
     return found
 
 
@@ -82,4 +84,5 @@ def _seeded(
         augmentation_seed=apart.get("augmentation"),
         dropout_seed=apart.get("dropout"),
         sample_seed=apart.get("sample", rest) if sampled else None,
+        noise=replace(base.noise, seed=apart.get("noise", rest)) if base.noise else None,
     )

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from dbray.architectures import ARCHITECTURES, parse_architecture
-from dbray.config import AnyConfig, TrainingConfig, TrialConfig
+from dbray.config import AnyConfig, NoiseConfig, TrainingConfig, TrialConfig
 from dbray.datasets import Dataset
 from dbray.study.options import TrainingOptions
 from dbray.training import recipe
@@ -56,6 +56,11 @@ def all_configs(
         for architecture in architectures
         for seed in range(options.seeds)
     ]
+
+
+def with_noise(config: TrialConfig, share: float) -> TrialConfig:
+    """The config with so many wrong labels, drawn by its seed; as it is where there are none."""
+    return replace(config, noise=NoiseConfig(share, seed=config.weights_seed)) if share else config
 
 
 def as_begun(

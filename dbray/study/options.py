@@ -140,7 +140,8 @@ class StudyOptions:
             parts = _parts(text)
             if len(parts) != 3 or not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
                 raise UserError(f"--picture-images {text}: give three image ids, such as 30,72,42")
-        noisy = any(getattr(self, "label_noise", ()))
+        shares = getattr(self, "label_noise", ())
+        noisy = isinstance(shares, tuple) and any(shares)  # a single one is of no study of noise
         for text in _parts(self.picture_planes):
             kind = plane_kind(parse_plane_id(text))
             if kind in ("adversarial", "chosen"):

@@ -12,7 +12,7 @@ from dbray.config import Option, OwnTrainingConfig
 from dbray.datasets import Dataset
 from dbray.errors import UserError, is_printable, one_line
 from dbray.own import OwnRecipe, build_with
-from dbray.sources import SOURCES, Source
+from dbray.sources import OWN_SOURCES, Source
 from dbray.store import Study, study_at
 from dbray.study.checks import per_channel
 from dbray.study.planes import plane_plan
@@ -77,9 +77,9 @@ def seeds_of(recipe: OwnRecipe, seeds: int, vary: Sequence[str]) -> list[dict[So
     for what in vary:
         for seed in range(seeds):
             if what == "all":
-                found.append(dict.fromkeys(SOURCES, seed))
+                found.append(dict.fromkeys(OWN_SOURCES, seed))
             else:
-                found.append({s: seed + 1 if s == what else 0 for s in SOURCES})
+                found.append({s: seed + 1 if s == what else 0 for s in OWN_SOURCES})
     return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dbray import StudyResults
-from dbray.config import TrainingConfig, TrialConfig
+from dbray.config import NoiseConfig, TrainingConfig, TrialConfig
 from dbray.jobs import score
 from dbray.report.sections.randomness import (
     errors_section,
@@ -16,6 +16,7 @@ from dbray.report.sections.randomness import (
 )
 from dbray.report.tables.score_tables import read_scores
 from dbray.report.tables.tables import load_tables
+from dbray.scores.randomness import pairs_by_design
 from dbray.store import create_or_extend
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
 from dbray.study.designs import design, one_alone, without_effect
@@ -171,8 +172,24 @@ def test_one_source_alone_has_a_group_of_its_own():
 def test_sources_that_a_training_lacks():
     from torch import nn
 
-    plain = TrainingConfig(crop_padding=0, flip=False)
-    assert set(without_effect(plain, nn.Linear(2, 2))) == {"augmentation", "dropout"}
+    plain = TrialConfig("d", "f", "x", training=TrainingConfig(crop_padding=0, flip=False))
+    assert set(without_effect(plain, nn.Linear(2, 2))) == {"augmentation", "dropout", "noise"}
+    noisy = replace(plain, noise=NoiseConfig(0.2))
     dropping = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
-    assert set(without_effect(plain, dropping)) == {"augmentation"}
-    assert set(without_effect(replace(plain, mixup=0.1), nn.Dropout(0.0))) == {"dropout"}
+    assert set(without_effect(noisy, dropping)) == {"augmentation"}
+    mixed = replace(noisy, training=replace(plain.training, mixup=0.1))
+    assert set(without_effect(mixed, nn.Dropout(0.0))) == {"dropout"}
+
+
+def test_which_labels_are_wrong_is_a_source_where_some_are():
+    base = TrialConfig("d", "f", "resnet", noise=NoiseConfig(0.2))
+    found = design(base, ("order", "noise"), 2)
+    assert len(set(found)) == 2 + 2 * 2
+    alone = [config for config in found if config.varied == "noise alone"]
+    assert {(config.weights_seed, config.noise.seed) for config in alone} == {(0, 1), (1, 0)}
+    assert [config.seeds["noise"] for config in found if config.varied == ""] == [0, 1]
+    pairs = pairs_by_design([config.seeds for config in found], [{}] * len(found))
+    assert len(pairs["all", ""]) == 1 + 2  # the bases; an order with the noise of the other base
+    assert [config.noise.seed for config in one_alone(base, "noise", 2)] == [1, 2]
+    assert "noise" not in TrialConfig("d", "f", "resnet").seeds
+    assert len({config.member for config in found}) == len(found)

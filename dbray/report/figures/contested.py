@@ -16,7 +16,7 @@ THUMB = 40  # px
 NAME = THUMB + 10  # px from the left, of the image's class
 BAR = (142, 330)  # px, from and to
 VOTES = BAR[1] + 12  # px from the left, of what the models say
-WIDTH = 560  # px
+WIDTH = 600  # px
 NAMED = 4  # classes of an image that are written out
 X = alt.X("x:Q", scale=alt.Scale(domain=[0, WIDTH], nice=False), axis=None)
 

@@ -18,6 +18,7 @@ NAMES = {
     "augmentation": "augmentation",
     "dropout": "dropout",
     "sample": "sample of training images",
+    "noise": "which labels are wrong",
     "machine": "nothing: trained again",
     "bit": "last bit of one weight",
 }
