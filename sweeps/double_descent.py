@@ -60,8 +60,6 @@ class DoubleDescent(TrainingOptions):
     """decides which labels are wrong"""
     vary_noise: bool = False
     """let trial s have noise seed + s, where all trials else share one draw"""
-    stop_epochs: tuple[int, ...] = ()
-    """epochs at which the models are looked at, too (double descent along the training)"""
     refine: int = 0
     """add so many widths around the threshold of each label noise to a finished study"""
     line_images: int = 40
@@ -150,10 +148,7 @@ def grid(
                 drawn = (
                     replace(noise, seed=noise.seed + seed * options.vary_noise) if noise else None
                 )
-                trained = replace(point, noise=drawn)
-                stops = [stop for stop in options.stop_epochs if stop < point.training.epochs]
-                yield from (replace(trained, stop_epoch=stop) for stop in stops)
-                yield trained
+                yield replace(point, noise=drawn)
 
 
 if __name__ == "__main__":

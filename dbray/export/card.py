@@ -28,6 +28,7 @@ DESCRIBED = {
     "distillation": "agreement of students with their teachers",
     "randomness": "what each source of randomness does alone, with 95 % intervals",
     "errors": "test error and disagreement of models that share no seed, with 95 % intervals",
+    "along_training": "agreement at epochs before the end, with 95 % intervals",
     "contrasts": "the differences that claims are made of, with 95 % intervals and p-values",
 }
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from dbray.claims import Key, asked_of, study_claims
 from dbray.jobs.agreement import AgreementJob
+from dbray.jobs.along_training import AlongTrainingJob
 from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import SEEDS, DistillationJob
 from dbray.jobs.ensembles import EnsemblesJob
@@ -63,6 +64,7 @@ def score(
         students,
         sources,
         ErrorsJob(study, scope),
+        AlongTrainingJob(study, scope),
         LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.

@@ -17,6 +17,7 @@ from dbray.report import explorer_of
 from dbray.report.tables.score_tables import read_scores
 from dbray.report.tables.tables import load_tables, trials_frame
 from dbray.store import CommittedTrial, open_study_folder, read_label_maps, scope_of
+from dbray.store.scope import at_their_end
 from dbray.store.score_schemas import SCORE_TABLES
 
 
@@ -53,7 +54,8 @@ class StudyResults:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a finished trial: ``trial_id``, ``label`` (its group), ``seed``, its metrics."""
-        return trials_frame(list(self._committed.values()), self.info["group_by"])
+        by = self.info["group_by"]
+        return trials_frame(at_their_end(self._committed.values(), by), by)
 
     @cached_property
     def claims(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from dbray.report.figures.charts import (
 )
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.page.page import Figure, Finding, Section, Table, render_page
+from dbray.report.sections.along_training import along_section
 from dbray.report.sections.captions import (
     gallery_caption,
     matrix_caption,
@@ -82,6 +83,7 @@ def build_report(study: Study, *, confidence: bool = False) -> bytes:
         distillation_section(tables),
         _regions(shown, confidence=confidence),
         _accuracy(shown),
+        along_section(read_scores(study, "along_training"), shown),
         similarity_section(shown),
         ensembles_section(read_scores(study, "ensembles"), shown),
         images_section(contested_images(study), shown),
@@ -98,6 +100,7 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
         named_section(tables),
         randomness_section(tables),
         claims_section(tables),
+        along_section(read_scores(study, "along_training"), tables),
         errors_section(read_scores(study, "errors"), tables),
         images_section(contested_images(study), tables),
         ensembles_section(read_scores(study, "ensembles"), tables),

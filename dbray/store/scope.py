@@ -1,12 +1,12 @@
 """What scores are made of: committed trials in groups, on the planes that all of them have."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dbray.config import group_label
+from dbray.config import TrialConfig, group_label
 from dbray.errors import UserError
 from dbray.planes import IDS_PER_KIND, PLANE_KINDS, PlaneKind, plane_ids_of
 from dbray.store.records import CommittedTrial
@@ -26,6 +26,7 @@ class Scope:
     within_groups: bool = False  # whether only the pairs of one group's trials are compared
     group_by: tuple[str, ...] = ()  # config fields that make the groups
     contrasts: tuple[str, ...] = ()  # that a user has named
+    early: tuple[tuple[str, CommittedTrial], ...] = ()  # likewise, of trials that stopped early
     looks: tuple[int, ...] = ()  # seeds at which contrasts are looked at, where that was planned
 
     @property
@@ -33,7 +34,7 @@ class Scope:
         """SHA-256 over the predictions that go in: equal inputs need no second scoring."""
         inputs = sorted(
             f"{group} {trial.trial_id} {name} {record.sha256}"
-            for group, trial in self.grouped_trials
+            for group, trial in [*self.grouped_trials, *self.early]
             for name, record in trial.files.items()
             if name.startswith(("predictions", "test_predictions", "lines"))
         )
@@ -64,6 +65,17 @@ class Scope:
         return schema.with_metadata({"inputs": self.digest})
 
 
+def at_their_end(trials: Iterable[CommittedTrial], group_by: Sequence[str]) -> list[CommittedTrial]:
+    """Trials without those that stopped early, unless the epoch is what makes the groups."""
+    return [
+        trial
+        for trial in trials
+        if "stop_epoch" in group_by
+        or not isinstance(trial.config, TrialConfig)
+        or trial.config.stop_epoch is None
+    ]
+
+
 def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
     """The widest scope that all the trials allow.
 
@@ -72,11 +84,13 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
     UserError
         If there are no trials.
     """
-    trials = list(trials)
+    info = study.info
+    given = list(trials)
+    trials = at_their_end(given, info["group_by"])
     if not trials:
         raise UserError(f"{study.location}: no committed trial to score; run the sweep first")
-    info = study.info
-    common = {kind: min(t.planes.get(kind, 0) for t in trials) for kind in PLANE_KINDS}
+    early = [trial for trial in given if trial not in trials]
+    common = {kind: min(t.planes.get(kind, 0) for t in given) for kind in PLANE_KINDS}
     return Scope(
         grouped_trials=[(group_label(t.config, info["group_by"]), t) for t in trials],
         planes={kind: count for kind, count in common.items() if count},
@@ -86,6 +100,7 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
         within_groups=info["planes"].get("pairs") == "groups",
         group_by=tuple(info["group_by"]),
         contrasts=tuple(info.get("contrasts") or ()),
+        early=tuple((group_label(t.config, info["group_by"]), t) for t in early),
         looks=tuple(info.get("looks", ())),
     )
 

@@ -138,6 +138,16 @@ ERRORS = pa.schema(
         ("images", pa.int32()),
     ]
 )
+ALONG_TRAINING = pa.schema(
+    [
+        ("group", pa.string()),
+        ("epoch", pa.int32()),
+        ("measure", pa.string()),
+        *_with_interval("value"),
+        ("trials", pa.int32()),
+        ("planes", pa.int32()),
+    ]
+)
 IMAGES = pa.schema(
     [
         ("group", pa.string()),
@@ -175,5 +185,6 @@ SCORE_TABLES: dict[str, pa.Schema] = {
     "distillation": DISTILLATION,
     "randomness": RANDOMNESS,
     "errors": ERRORS,
+    "along_training": ALONG_TRAINING,
     "contrasts": CONTRASTS,
 }

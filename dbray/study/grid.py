@@ -63,6 +63,17 @@ def with_noise(config: TrialConfig, share: float) -> TrialConfig:
     return replace(config, noise=NoiseConfig(share, seed=config.weights_seed)) if share else config
 
 
+def with_stops(configs: Iterable[AnyConfig], epochs: Sequence[int]) -> list[AnyConfig]:
+    """The configs, each after those that stop its training at these epochs, if they come before."""
+    found: list[AnyConfig] = []
+    for config in configs:
+        if isinstance(config, TrialConfig):
+            stops = [epoch for epoch in epochs if epoch < config.training.epochs]
+            found += [replace(config, stop_epoch=epoch) for epoch in stops]
+        found.append(config)
+    return found
+
+
 def as_begun(
     planned: Mapping[str, Any], configs: Sequence[AnyConfig], say: Callable[[str], None]
 ) -> Sequence[AnyConfig]:

@@ -169,6 +169,8 @@ class TrainingOptions(StudyOptions):
     until_decided: int = 0
     """add seeds, at most up to so many a grid point, until the contrasts are told from zero: those
     of --contrast, or where none is named those of the paper's claims"""
+    stop_epochs: tuple[int, ...] = ()
+    """epochs at which the models are looked at, too, on their way to the end"""
     epochs: int | None = None
     """passes over the training set (default: the architecture's recipe)"""
     batch_size: int | None = None

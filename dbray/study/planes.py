@@ -24,6 +24,7 @@ from dbray.planes import (
 from dbray.planes.attack import FIRST, PUBLISHED, adversarial_anchors
 from dbray.store import CommittedTrial, Study
 from dbray.store.schemas import ANCHORS, PLANES, parquet_bytes
+from dbray.store.scope import at_their_end
 from dbray.study.options import StudyOptions
 from dbray.trial import PlanePlan, load_model
 
@@ -78,7 +79,8 @@ def find_trial(study: Study, named: str) -> CommittedTrial:
         If there is none, or more than one.
     """
     trials = study.committed() if study.folder.exists("study.json") else []
-    found = [t for t in trials if named in (t.trial_id, _short_name(t))]
+    ends = at_their_end(trials, ())
+    found = [t for t in trials if named == t.trial_id or (named == _short_name(t) and t in ends)]
     if len(found) == 1:
         return found[0]
     if not trials:

@@ -25,7 +25,7 @@ from dbray.store import (
 )
 from dbray.store.pages import INDEX, REPORT, is_up_to_date, page_inputs
 from dbray.study.checks import check_grid
-from dbray.study.grid import as_begun
+from dbray.study.grid import as_begun, with_stops
 from dbray.study.options import StudyOptions, TrainingOptions
 from dbray.study.planes import (
     adversarial_planes,
@@ -85,6 +85,8 @@ def run_study(
     0, or 1 if trials are left over that could not be finished.
     """
     started, clock = time.time(), time.monotonic()
+    if isinstance(options, TrainingOptions):
+        configs = with_stops(configs, options.stop_epochs)
     say = partial(Console(stderr=True, highlight=False).print, markup=False, soft_wrap=True)
     resources = _resources(options)
     described = _describe(options, title, dataset, group_by, own_training)

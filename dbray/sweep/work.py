@@ -20,7 +20,9 @@ class Work:
     def title(self) -> str:
         """Name of the trial for people."""
         more = ", more planes" if self.committed else ""
-        return f"{self.group}, {self.config.member}{more}"
+        stop = self.config.stop_epoch if isinstance(self.config, TrialConfig) else None
+        early = f", epoch {stop}" if stop and f"epoch {stop}" not in self.group else ""
+        return f"{self.group}, {self.config.member}{early}{more}"
 
     @property
     def workers(self) -> int:

@@ -13,7 +13,7 @@ from dbray.datasets import Dataset
 from dbray.labelling import predict
 from dbray.own import recipe_of, train_own
 from dbray.own.training import Place
-from dbray.sources import SOURCES
+from dbray.sources import OWN_SOURCES
 from dbray.training import evaluate_on
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ def _at_the_root(monkeypatch):
 def train(dataset: Dataset, folder, how, seed=0, factory=""):
     command = how if "{" in how else ""
     recipe = recipe_of("" if command else how, command, ())
-    seeds = {f"{source}_seed": seed for source in SOURCES}
+    seeds = {f"{source}_seed": seed for source in OWN_SOURCES}
     config = OwnTrainingConfig(dataset.name, "", recipe.train, recipe.code_sha256, **seeds)
     return train_own(config, dataset, Place(CPU, folder / "work", folder / "out", factory=factory))
 

@@ -13,7 +13,7 @@ from dbray.config import OwnTrainingConfig
 from dbray.errors import TrialFailedError, UserError
 from dbray.own import recipe_of, train_own
 from dbray.own.training import LONGEST_HISTORY, Place
-from dbray.sources import SOURCES
+from dbray.sources import OWN_SOURCES
 
 SLEEPS = ["sleep", "600"]
 HERE = Path(__file__).parent
@@ -50,7 +50,7 @@ def test_a_function_gets_seeds_options_and_a_way_to_report(digits, tmp_path):
 
 def test_seeds_decide_the_model(digits, tmp_path):
     def first(**seeds):
-        found = train(digits, tmp_path, "ordered", seeds=dict.fromkeys(SOURCES, 0) | seeds)
+        found = train(digits, tmp_path, "ordered", seeds=dict.fromkeys(OWN_SOURCES, 0) | seeds)
         return torch.cat([p.detach().flatten() for p in found.model.parameters()])
 
     assert first(weights=1).equal(first(weights=1, order=2))
@@ -146,7 +146,7 @@ def test_a_command_writes_weights(digits, tmp_path, code, message):
         f"print('seed', seed)\n{code}\nsave_file(weights, out)\n"
     )
     command = f"{sys.executable} {script} {{seed}} {{checkpoint}}"
-    asked = {"factory": "own_trainings:make", "seeds": dict.fromkeys(SOURCES, 4)}
+    asked = {"factory": "own_trainings:make", "seeds": dict.fromkeys(OWN_SOURCES, 4)}
     if message:
         with pytest.raises(TrialFailedError, match=message):
             train(digits, tmp_path, command, **asked)

@@ -41,8 +41,9 @@ from dbray.report.sections.similarity import (
     correlation_chart,
     measures_against_planes,
 )
+from dbray.report.tables.pairs import similarity_frame
 from dbray.report.tables.pictures import read_pictures, read_planes
-from dbray.report.tables.tables import load_tables, similarity_frame
+from dbray.report.tables.tables import load_tables
 from dbray.store import create_or_extend
 from dbray.store.score_schemas import AGREEMENT_BY_GROUP
 

@@ -40,14 +40,22 @@ def test_optimizers_are_compared_and_one_is_added_later(tmp_path):
     run("optimizer_repro", *small, "--optimizers", "sgd", "sam", cwd=tmp_path)
     study = tmp_path / "runs" / "optimizer_repro"
     before = weights(study)
-    ended = run("optimizer_repro", *small, "--optimizers", "sgd", "sam", "adamw", cwd=tmp_path)
-    assert "6 trials, 2 to do" in ended.stderr
+    more = ("--optimizers", "sgd", "sam", "adamw", "--stop-epochs", "1")
+    ended = run("optimizer_repro", *small, *more, cwd=tmp_path)
+    assert "12 trials, 8 to do" in ended.stderr  # two ends, and all six after one epoch
+    assert "resnet/sgd, seed 0, epoch 1 done" in ended.stderr
     assert {p: t for p, t in weights(study).items() if p in before} == before
     found = {row["group_a"] for row in rows(study, "agreement_by_group")}
     assert found == {"resnet/adamw", "resnet/sam", "resnet/sgd"}
+    along = {(row["group"], row["epoch"], row["measure"]) for row in rows(study, "along_training")}
+    assert along == {
+        (group, *of)
+        for group in found
+        for of in ((1, "between seeds"), (1, "own end"), (2, "between seeds"))
+    }
     trained = {c["training"]["optimizer"]: c["training"] for c in configs(study).values()}
     assert trained["sam"]["learning_rate"] == trained["sgd"]["learning_rate"]
-    check_page(study / "report" / "index.html", charts=13)
+    check_page(study / "report" / "index.html", charts=14)
 
 
 def test_students_learn_from_teachers_of_the_same_study_and_more_are_added(tmp_path):

@@ -13,6 +13,7 @@ from dbray.claims.contrasts import SCORED_KIND
 from dbray.claims.names import FAMILY_TITLES, display_name, family
 from dbray.config import AnyConfig, CheckpointConfig, TrialConfig, group_label
 from dbray.errors import UserError
+from dbray.report.tables.pairs import similarity_frame
 from dbray.report.tables.pictures import Picture, Plane, gallery_planes, read_pictures
 from dbray.report.tables.score_tables import read_fragmentation, read_pairs, read_scores
 from dbray.report.tables.selection import (
@@ -24,6 +25,7 @@ from dbray.report.tables.selection import (
 )
 from dbray.store import CommittedTrial, FailedTrial, Study, scope_of, stale_tables
 from dbray.store.schemas import HISTORY
+from dbray.store.scope import at_their_end
 from dbray.store.score_schemas import AGREEMENT, AGREEMENT_BY_GROUP
 
 SEEDS_SHOWN = 3  # an architecture, in the gallery
@@ -129,9 +131,10 @@ def load_tables(study: Study) -> StudyTables:
         If the study has no committed trial, or its trials are not scored yet.
     """
     info, inventory = study.info, study.inventory()
-    if not inventory.committed:
+    committed = at_their_end(inventory.committed, info["group_by"])
+    if not committed:
         raise UserError(f"{study.location}: no finished trial to report on; run the sweep first")
-    trials = trials_frame(inventory.committed, info["group_by"])
+    trials = trials_frame(committed, info["group_by"])
     planes = gallery_planes(study)
     scope = scope_of(study, inventory.committed)
     by_group = named_groups(read_scores(study, "agreement_by_group"))
@@ -146,7 +149,7 @@ def load_tables(study: Study) -> StudyTables:
     return StudyTables(
         info=info,
         trials=trials,
-        configs={trial.trial_id: trial.config for trial in inventory.committed},
+        configs={trial.trial_id: trial.config for trial in committed},
         failed=inventory.failed,
         damaged=inventory.damaged,
         foreign=inventory.foreign,
@@ -164,15 +167,16 @@ def load_tables(study: Study) -> StudyTables:
         fragmentation_by_group=read_scores(study, "fragmentation_by_group"),
         lines=read_scores(study, "lines"),
         lines_by_group=read_scores(study, "lines_by_group"),
-        history=history_frame(_histories(study, _of(inventory.committed, kept)), kept),
+        history=history_frame(_histories(study, _of(committed, kept)), kept),
         planes=planes,
-        pictures=read_pictures(study, _of(inventory.committed, gallery_trials(shown)), planes),
+        pictures=read_pictures(study, _of(committed, gallery_trials(shown)), planes),
     )
 
 
 def unscored_tables(study: Study) -> StudyTables | None:
     """What an explorer is made of, of a study that has no scores yet; None without trials."""
-    info, committed = study.info, study.committed()
+    info = study.info
+    committed = at_their_end(study.committed(), info["group_by"])
     if not committed:
         return None
     groups, pairs = (s.empty_table().to_pandas() for s in (AGREEMENT_BY_GROUP, AGREEMENT))
@@ -221,17 +225,6 @@ def named_groups(by_group: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def similarity_frame(similarity: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of trials on the test images beside their agreement on planes.
-
-    The two tables may name the trials of a pair in either order; the order of ``pairs`` stays.
-    """
-    columns = ["agreement", "label_a", "label_b", "group_a", "group_b", "seed_a", "seed_b"]
-    about = _by_pair(pairs[["trial_a", "trial_b", *columns]])
-    measures = _by_pair(similarity).drop(columns=["trial_a", "trial_b"])
-    return measures.merge(about, on=["first", "second"]).drop(columns=["first", "second"])
-
-
 def pairs_frame(agreement: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Agreement of pairs of trials on test planes, with group and seed of both."""
     about = trials.set_index("trial_id")[["label", "group", "family", "seed"]]
@@ -266,15 +259,6 @@ def group_order(trials: pd.DataFrame, groups: pd.DataFrame) -> list[str]:
         within=-rows.label.map(within).fillna(-1.0),
     )
     return list(ordered.sort_values(["place", "within", "label"]).label)
-
-
-def _by_pair(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns ``first`` and ``second`` with each pair's two ids in their own order."""
-    swapped = frame.trial_a > frame.trial_b
-    return frame.assign(
-        first=frame.trial_a.mask(swapped, frame.trial_b),
-        second=frame.trial_b.mask(swapped, frame.trial_a),
-    )
 
 
 def _group_columns(label: str) -> dict[str, str]:
