@@ -43,7 +43,7 @@ class RandomnessJob:
             return []
         found: dict[str, list[CommittedTrial]] = {}
         for _, trial in sorted(self.scope.grouped_trials, key=lambda pair: pair[1].trial_id):
-            if isinstance(trial.config, TrialConfig):
+            if isinstance(trial.config, TrialConfig) and not trial.config.branch:
                 name = architecture_name(trial.config.architecture, trial.config.width)
                 found.setdefault(name, []).append(trial)
         return [(name, _of_one_kind(trials)) for name, trials in sorted(found.items())]
