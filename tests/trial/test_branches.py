@@ -1,5 +1,7 @@
 """Trainings that part from another one: to the bit as if they had been trained alone."""
 
+from dataclasses import replace
+
 import pytest
 
 from dbray.config import TrialConfig, canonical_json, stored_config
@@ -8,7 +10,7 @@ from dbray.store import create_or_extend
 from dbray.store.shapes import parse_config
 from dbray.training import Training
 from dbray.trial import Execution, run_trials
-from tests.trial.test_training_state import DESCRIBED, PLAN, QUICK, contents
+from tests.trial.test_training_state import DESCRIBED, PLAN, RECIPE, contents
 
 FILES = ("model.safetensors", "predictions.parquet", "history.parquet")
 
@@ -20,7 +22,7 @@ def study(tmp_path, digits):
 
 
 def trial(digits, branch=None, **seeds):
-    recipe = QUICK  # of four epochs, several batches each
+    recipe = replace(RECIPE, epochs=4, batch_size=400)
     return TrialConfig(
         "digits", digits.fingerprint, "mlp", width=8, training=recipe, branch=branch, **seeds
     )
