@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from dbray.claims import Key, asked_of, study_claims
 from dbray.jobs.agreement import AgreementJob
+from dbray.jobs.branches import BranchesJob
 from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import SEEDS, DistillationJob
 from dbray.jobs.fragmentation import FragmentationJob
@@ -62,6 +63,7 @@ def score(
         SimilarityJob(study, scope),
         students,
         sources,
+        BranchesJob(study, scope),
         LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.

@@ -15,6 +15,7 @@ from dbray.report.figures.charts import (
 )
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.page.page import Figure, Finding, Section, Table, render_page
+from dbray.report.sections.branches import branches_section
 from dbray.report.sections.captions import (
     gallery_caption,
     matrix_caption,
@@ -91,6 +92,7 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
     sections = [
         named_section(tables),
         randomness_section(tables),
+        branches_section(tables),
         claims_section(tables),
         errors_section(tables),
         provenance_section(tables, study),

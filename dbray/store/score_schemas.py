@@ -130,6 +130,16 @@ RANDOMNESS = pa.schema(
         ("planes", pa.int32()),
     ]
 )
+BRANCHES = pa.schema(
+    [
+        ("architecture", pa.string()),
+        ("what", pa.string()),
+        ("branch_epoch", pa.int32()),
+        *_with_interval("disagreement", "barrier", "barrier_matched"),
+        ("bases", pa.int32()),
+        ("planes", pa.int32()),
+    ]
+)
 SCORE_TABLES: dict[str, pa.Schema] = {
     "agreement": AGREEMENT,
     "agreement_by_group": AGREEMENT_BY_GROUP,
@@ -140,5 +150,6 @@ SCORE_TABLES: dict[str, pa.Schema] = {
     "similarity": SIMILARITY,
     "distillation": DISTILLATION,
     "randomness": RANDOMNESS,
+    "branches": BRANCHES,
     "contrasts": CONTRASTS,
 }

@@ -62,6 +62,8 @@ class StudyTables:
         Students and teachers, as scored.
     randomness
         What each source of randomness does in each architecture, as scored.
+    branches
+        How far trainings end from those that they part from, as scored.
     fragmentation, fragmentation_by_group
         Mean number of regions a plane: one row a trial (a group) and kind of planes.
     lines, lines_by_group
@@ -90,6 +92,7 @@ class StudyTables:
     similarity: pd.DataFrame
     distillation: pd.DataFrame
     randomness: pd.DataFrame
+    branches: pd.DataFrame
     fragmentation: pd.DataFrame
     fragmentation_by_group: pd.DataFrame
     lines: pd.DataFrame
@@ -160,6 +163,7 @@ def load_tables(study: Study) -> StudyTables:
         similarity=similarity_frame(read_pairs(study, "similarity", compared, compared), pairs),
         distillation=read_scores(study, "distillation"),
         randomness=read_scores(study, "randomness"),
+        branches=read_scores(study, "branches"),
         fragmentation=fragmentation_frame(read_fragmentation(study), trials),
         fragmentation_by_group=read_scores(study, "fragmentation_by_group"),
         lines=read_scores(study, "lines"),
