@@ -14,6 +14,7 @@ from dbray.datasets import Dataset
 from dbray.sources import Branch
 from dbray.store import Study
 from dbray.training import EpochRecord, OnEpoch, Teacher, Training
+from dbray.trial.barrier import barriers
 from dbray.trial.commit import commit_trial
 from dbray.trial.files import history_bytes
 from dbray.trial.models import build, flip_last_bit, load_model
@@ -98,14 +99,24 @@ class Trainer:
             if branch.one_bit:
                 flip_last_bit(training.loop.model)
         training.run(config.last_epoch, self._saving(training, saved, config.last_epoch))
-        done = self._commit(config, training, training.seconds - started, last=True)
+        seconds = training.seconds - started
+        done = self._commit(config, training, seconds, last=True, trunk=trunk)
         self._delete(saved)
         return done
 
     def _commit(
-        self, config: TrialConfig, training: Training, seconds: float, *, last: bool
+        self,
+        config: TrialConfig,
+        training: Training,
+        seconds: float,
+        *,
+        last: bool,
+        trunk: TrialConfig | None = None,
     ) -> Done:
-        """Commit a trial with the model as it is now; ``last``: nothing more is trained."""
+        """Commit a trial with the model as it is now; ``last``: nothing more is trained.
+
+        A branch is measured against its trunk's end.
+        """
         now = training.history[-1]
         metrics = {
             "train_loss": now.train_loss,
@@ -118,11 +129,17 @@ class Trainer:
         if last:
             training.release()
         model, device = training.loop.model, training.loop.device
-        return config, self._on_main(
-            lambda: commit_trial(
-                self.study, config, model, metrics, files, self.dataset, self.plan, device
+
+        def commit() -> dict[str, Any]:
+            measured = metrics
+            if trunk:
+                end = load_model(self.study, self.study.trial(trunk.trial_id), self.dataset)
+                measured = metrics | barriers(end.to(device), model, self.dataset)
+            return commit_trial(
+                self.study, config, model, measured, files, self.dataset, self.plan, device
             )
-        )
+
+        return config, self._on_main(commit)
 
     def _saving(self, training: Training, saved: str, end: int) -> OnEpoch:
         """What happens after an epoch: now and then the state is saved, to resume from."""

@@ -1,4 +1,4 @@
-"""The report's part on trainings that part on their way: when is it decided where they end?"""
+"""The report's part on trainings that part on their way: when it is decided where they end."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ def branches_chart(frame: pd.DataFrame, sources: pd.DataFrame) -> alt.TopLevelMi
     )
 
 
-def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame) -> alt.LayerChart:
+def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame) -> Any:
     """A score against the epoch, one line an architecture."""
     rows = frame.assign(
         name=frame.architecture.map(display_name),
@@ -112,7 +112,7 @@ def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame)
         alt.Chart(together).mark_rule(strokeDash=[4, 3]).encode(y="disagreement:Q", color=colour)
     )
     zero = alt.Chart().mark_rule(color=MUTED).encode(y=alt.datum(0))
-    chart: alt.LayerChart = alt.layer(
+    chart: alt.TopLevelMixin = alt.layer(
         level if len(together) else zero,
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_line().encode(y=y),
