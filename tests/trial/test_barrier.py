@@ -29,7 +29,8 @@ def trained(request, digits):
 
 
 def test_a_permuted_network_is_the_same_function_and_is_found_again(trained, digits):
-    state, units = trained.state_dict(), hidden_units(trained)
+    state = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+    units = hidden_units(trained)
     drawn = torch.Generator().manual_seed(0)
     sizes = [len(state[axes[0][0]]) for axes in units]
     orders = [torch.randperm(size, generator=drawn) for size in sizes]
@@ -39,9 +40,9 @@ def test_a_permuted_network_is_the_same_function_and_is_found_again(trained, dig
     trained.load_state_dict(other)
     assert torch.allclose(trained(images), answers, atol=1e-4)
     trained.load_state_dict(state)
-    assert barrier(trained, state, other, digits) > 0.1
+    assert barrier(trained, state, other, digits) > 0.01
     back = matched(state, other, units)
-    assert barrier(trained, state, back, digits) < 0.01
+    assert barrier(trained, state, back, digits) == 0
     assert all(torch.equal(back[name], state[name]) for name in state)
 
 

@@ -82,7 +82,7 @@ def branches_chart(frame: pd.DataFrame, sources: pd.DataFrame) -> alt.TopLevelMi
     )
 
 
-def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame) -> Any:
+def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame) -> alt.LayerChart:
     """A score against the epoch, one line an architecture."""
     rows = frame.assign(
         name=frame.architecture.map(display_name),
@@ -112,13 +112,14 @@ def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame)
         alt.Chart(together).mark_rule(strokeDash=[4, 3]).encode(y="disagreement:Q", color=colour)
     )
     zero = alt.Chart().mark_rule(color=MUTED).encode(y=alt.datum(0))
-    chart: alt.TopLevelMixin = alt.layer(
-        level if len(together) else zero,
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_line().encode(y=y),
-        base.mark_point(filled=True, size=70).encode(y=y, tooltip=tips),
+    return alt.LayerChart(
+        layer=[
+            level if len(together) else zero,
+            base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+            base.mark_line().encode(y=y),
+            base.mark_point(filled=True, size=70).encode(y=y, tooltip=tips),
+        ]
     ).properties(width=230, height=200, title=title)
-    return chart
 
 
 def _in_words(frame: pd.DataFrame) -> str:
