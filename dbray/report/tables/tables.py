@@ -58,12 +58,8 @@ class StudyTables:
     similarity
         Pairs of trials on the test images, with the group of each and their plane agreement; of
         very many trials, pairs of some two hundred.
-    distillation
-        Students and teachers, as scored.
-    randomness
-        What each source of randomness does in each architecture, as scored.
-    branches
-        How far trainings end from those that they part from, as scored.
+    distillation, randomness, branches
+        Students and teachers; what each source of randomness does; trainings that part: as scored.
     fragmentation, fragmentation_by_group
         Mean number of regions a plane: one row a trial (a group) and kind of planes.
     lines, lines_by_group
