@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from dbray.sources import OWN_SOURCES, SOURCES, Source, seeds_label, varied_label
+from dbray.sources import OWN_SOURCES, SOURCES, Branch, Source, seeds_label, varied_label
 
 OptimizerName = Literal["sgd", "adam", "adamw", "sam"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
@@ -158,6 +158,7 @@ class TrialConfig(_WithId):
     # replacement; none: all are used
     one_bit: bool = field(default=False, metadata=LATER)  # last bit of an initial weight is flipped
     run: int = field(default=0, metadata=LATER)  # equal trials, trained again, have other numbers
+    branch: Branch | None = field(default=None, metadata=LATER)  # it parts from another training
 
     @property
     def name(self) -> str:
@@ -194,6 +195,8 @@ class TrialConfig(_WithId):
     @property
     def varied(self) -> str:
         """What is not as in the trial whose seeds are all equal, such as ``order alone``."""
+        if self.branch:
+            return str(self.branch)
         if self.one_bit:
             return "one bit"
         if self.run:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 # What is drawn for a training, each from a seed of its own; noise: which labels are wrong.
@@ -35,3 +36,24 @@ def share_nothing(models: Sequence[Mapping[Source, int]]) -> bool:
 
 def _usual_seed(seeds: Mapping[Source, int]) -> int:
     return Counter(seeds.values()).most_common(1)[0][0]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """How a training parts from another one, its trunk, which it equals up to an epoch.
+
+    With neither of the two changes it goes on as its trunk does.
+    """
+
+    epoch: int  # after which it parts; 0: from the start
+    order_seed: int | None = None  # draws the order of the images from then on
+    one_bit: bool = False  # last bit of a weight is flipped then
+
+    @property
+    def what(self) -> str:
+        """What changes: ``order``, ``bit`` or nothing."""
+        return "bit" if self.one_bit else "" if self.order_seed is None else "order"
+
+    def __str__(self) -> str:
+        """Without the seed: branches of one epoch and kind are of one group."""
+        return f"{self.what or 'nothing'} from epoch {self.epoch}"

@@ -4,12 +4,15 @@ python sweeps/randomness.py                              # laptop: digits, ResNe
 python sweeps/randomness.py --seeds 4                    # one more seed of every source
 python sweeps/randomness.py --label-noise 0.2 --name noisy    # which labels are wrong, too
 python sweeps/randomness.py --arch vgg --sources weights order bit --name vgg
+python sweeps/randomness.py --branch-epochs 0 1 2 4 8    # when is it decided?
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dbray.command_line import run_command
+from dbray.config import TrialConfig
 from dbray.errors import UserError
 from dbray.study import TrainingOptions, presets_with
 from dbray.study.options import check_architectures
@@ -34,6 +37,9 @@ class Randomness(TrainingOptions):
     """what to vary: seeds, the same training again (machine), the last bit of one weight (bit)"""
     label_noise: float = 0.0
     """share of the training labels that are wrong, each trial's drawn by its own seed"""
+    branch_epochs: tuple[int, ...] = ()
+    """epochs after which trainings part, too (0: from the start): in the order of images or by one
+    bit, whichever of the two is in --sources"""
     plane_kinds: tuple[Literal["test", "train"], ...] = ("test",)
     """kinds of planes; the shares are measured on those through test images"""
 
@@ -43,6 +49,8 @@ class Randomness(TrainingOptions):
         check_architectures("--arch", self.arch)
         if "test" not in self.plane_kinds:
             raise UserError("--plane-kinds: test must be one of them")
+        if self.branch_epochs and not {"order", "bit"} & set(self.sources):
+            raise UserError("--branch-epochs: trainings part in order or bit; add one to --sources")
 
 
 def main(options: Randomness) -> int:
@@ -68,7 +76,8 @@ def run(options: Randomness) -> int:
         for source in options.sources:
             if source in missing:
                 print(f"{architecture}: no {source}, as {missing[source]}")  # noqa: T201
-        configs += design(base, [s for s in options.sources if s not in missing], options.seeds)
+        trials = design(base, [s for s in options.sources if s not in missing], options.seeds)
+        configs += trials + branched(options, trials)
     return run_study(
         options,
         title="Which randomness makes two trainings differ?",
@@ -76,6 +85,20 @@ def run(options: Randomness) -> int:
         configs=configs,
         group_by=["architecture", "varied"],
     )
+
+
+def branched(options: Randomness, trials: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """Trials that part from one architecture's bases on their way."""
+    from dbray.study.designs import BRANCHING, branches
+
+    bases, end = trials[: options.seeds], trials[0].training.epochs
+    for epoch in options.branch_epochs:
+        if epoch >= end:
+            raise UserError(
+                f"--branch-epochs {epoch}: {bases[0].name} is trained for {end} epochs; give fewer"
+            )
+    sources = [source for source in BRANCHING if source in options.sources]
+    return [trial for s in sources for trial in branches(bases, s, options.branch_epochs)]
 
 
 if __name__ == "__main__":

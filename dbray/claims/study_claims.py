@@ -1,6 +1,7 @@
 """Which claims a study can be held against."""
 
 from dbray.claims.architectures import architecture_claims
+from dbray.claims.branches import branch_claim
 from dbray.claims.contrasts import Asked, Claim
 from dbray.claims.distillation import distillation_claim
 from dbray.claims.double_descent import double_descent_claims
@@ -34,7 +35,7 @@ def _of_the_paper(asked: Asked) -> list[Claim]:
     if by == ["architecture", "training.optimizer"]:
         return [optimizer_claim(asked)]
     if by == ["architecture", VARIED]:
-        return randomness_claims(asked)
+        return [*randomness_claims(asked), branch_claim(asked)]
     if "distillation" in by:
         return [distillation_claim(asked)]
     if "noise" in by:

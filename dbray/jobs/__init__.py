@@ -9,6 +9,7 @@ import pyarrow as pa
 from dbray.claims import Key, asked_of, study_claims
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.along_training import AlongTrainingJob
+from dbray.jobs.branches import BranchesJob
 from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.distillation import SEEDS, DistillationJob
 from dbray.jobs.ensembles import EnsemblesJob
@@ -65,6 +66,7 @@ def score(
         sources,
         ErrorsJob(study, scope),
         AlongTrainingJob(study, scope),
+        BranchesJob(study, scope),
         LinesJob(study, scope),
     ]
     # One pass for all: a Ray Data job takes seconds to start.

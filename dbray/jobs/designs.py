@@ -15,12 +15,12 @@ Trials = Sequence[CommittedTrial]
 
 
 def varied_trials(scope: Scope) -> list[tuple[str, Trials]]:
-    """The trials of each architecture; none in a study that varies nothing alone."""
+    """The trials of each architecture but branches; none in a study that varies nothing alone."""
     if scope.group_by != ("architecture", VARIED):
         return []
     found: dict[str, list[CommittedTrial]] = {}
     for _, trial in sorted(scope.grouped_trials, key=lambda pair: pair[1].trial_id):
-        if isinstance(trial.config, TrialConfig):
+        if isinstance(trial.config, TrialConfig) and not trial.config.branch:
             name = architecture_name(trial.config.architecture, trial.config.width)
             found.setdefault(name, []).append(trial)
     return [(name, _of_one_kind(trials)) for name, trials in sorted(found.items())]

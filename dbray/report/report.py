@@ -16,6 +16,7 @@ from dbray.report.figures.charts import (
 from dbray.report.figures.gallery import gallery_chart
 from dbray.report.page.page import Figure, Finding, Section, Table, render_page
 from dbray.report.sections.along_training import along_section
+from dbray.report.sections.branches import branches_section
 from dbray.report.sections.captions import (
     gallery_caption,
     matrix_caption,
@@ -99,6 +100,7 @@ def _randomness_page(study: Study, tables: StudyTables) -> bytes:
     sections = [
         named_section(tables),
         randomness_section(tables),
+        branches_section(tables),
         claims_section(tables),
         along_section(read_scores(study, "along_training"), tables),
         errors_section(read_scores(study, "errors"), tables),

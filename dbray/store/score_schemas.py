@@ -170,6 +170,16 @@ ENSEMBLES = pa.schema(
         ("images", pa.int32()),
     ]
 )
+BRANCHES = pa.schema(
+    [
+        ("architecture", pa.string()),
+        ("what", pa.string()),
+        ("branch_epoch", pa.int32()),
+        *_with_interval("disagreement", "barrier", "barrier_matched"),
+        ("bases", pa.int32()),
+        ("planes", pa.int32()),
+    ]
+)
 
 # Every score table by its name below ``scores/``.
 SCORE_TABLES: dict[str, pa.Schema] = {
@@ -186,5 +196,6 @@ SCORE_TABLES: dict[str, pa.Schema] = {
     "randomness": RANDOMNESS,
     "errors": ERRORS,
     "along_training": ALONG_TRAINING,
+    "branches": BRANCHES,
     "contrasts": CONTRASTS,
 }

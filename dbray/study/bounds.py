@@ -12,6 +12,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "until_decided": (0, 10_000),
     "epochs": (1, 1_000_000),
     "stop_epochs": (1, 1_000_000),
+    "branch_epochs": (0, 1_000_000),
     "batch_size": (2, 1_000_000),
     "learning_rate": (0, 1000),
     "sam_radius": (0, 1000),

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbray.config import TrialConfig
-from dbray.sources import SOURCES, Source
+from dbray.sources import SOURCES, Branch, Source
 
 if TYPE_CHECKING:  # torch is loaded where there is something to do
     from torch import nn
 
 SAME_AGAIN = ("machine", "bit")  # sources without a seed: trained again, one bit changed
+BRANCHING = ("order", "bit")  # sources that can change in the midst of a training
+NEW_ORDER = 1_000_000  # seed of the first branch's order, no other training's
 
 
 def one_alone(base: TrialConfig, source: Source, seeds: int) -> list[TrialConfig]:
@@ -51,6 +53,21 @@ def design(base: TrialConfig, sources: Sequence[str], bases: int) -> list[TrialC
     if "bit" in sources:
         found += [replace(trial, one_bit=True) for trial in found[:bases]]
     return found
+
+
+def branches(bases: Sequence[TrialConfig], source: str, epochs: Sequence[int]) -> list[TrialConfig]:
+    """Trials that part from each of the bases after each epoch: in their order, or by one bit."""
+    return [
+        replace(base, branch=_branch(source, epoch, base.weights_seed))
+        for base in bases
+        for epoch in epochs
+    ]
+
+
+def _branch(source: str, epoch: int, seed: int) -> Branch:
+    if source == "bit":
+        return Branch(epoch, one_bit=True)
+    return Branch(epoch, order_seed=NEW_ORDER + seed)
 
 
 def without_effect(base: TrialConfig, model: "nn.Module") -> dict[Source, str]:

@@ -133,6 +133,8 @@ def _groups(configs: Sequence[TrialConfig], dataset: Dataset) -> list[_Group]:
     alike: dict[tuple[object, ...], list[TrialConfig]] = defaultdict(list)
     for c in configs:
         trained = c.last_epoch if c.last_epoch == longest[same_training(c)] else 0
+        if c.branch:
+            trained = c.last_epoch - c.branch.epoch
         alike[c.architecture, c.width, c.size, c.training.optimizer, c.last_epoch, trained].append(
             c
         )

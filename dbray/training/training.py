@@ -133,6 +133,10 @@ class Training:
                         on_epoch(record)
         model.eval()
 
+    def reorder(self, seed: int) -> None:
+        """Draw the order of the images from another seed, from the next epoch on."""
+        self.shuffler.manual_seed(stream_seeds(seed)[0])
+
     def release(self) -> None:
         """Give up all that only training needs: labelling wants the memory. It cannot go on."""
         self.loop.optimizer.zero_grad(set_to_none=True)

@@ -23,7 +23,7 @@ from dbray.sweep.tasks import batches_of
 from dbray.training import LONGEST_HISTORY, Teacher, Training
 from dbray.training.saved_state import load, save
 from dbray.trial import Execution, PlanePlan, extend_trial, run_trials
-from dbray.trial.trial import SAVED_STATE
+from dbray.trial.trained import SAVED_STATE
 
 CPU = torch.device("cpu")
 QUICK = TrainingConfig(

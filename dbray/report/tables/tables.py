@@ -60,10 +60,8 @@ class StudyTables:
     similarity
         Pairs of trials on the test images, with the group of each and their plane agreement; of
         very many trials, pairs of some two hundred.
-    distillation
-        Students and teachers, as scored.
-    randomness
-        What each source of randomness does in each architecture, as scored.
+    distillation, randomness, branches
+        Students and teachers; what each source of randomness does; trainings that part: as scored.
     fragmentation, fragmentation_by_group
         Mean number of regions a plane: one row a trial (a group) and kind of planes.
     lines, lines_by_group
@@ -92,6 +90,7 @@ class StudyTables:
     similarity: pd.DataFrame
     distillation: pd.DataFrame
     randomness: pd.DataFrame
+    branches: pd.DataFrame
     fragmentation: pd.DataFrame
     fragmentation_by_group: pd.DataFrame
     lines: pd.DataFrame
@@ -163,6 +162,7 @@ def load_tables(study: Study) -> StudyTables:
         similarity=similarity_frame(read_pairs(study, "similarity", compared, compared), pairs),
         distillation=read_scores(study, "distillation"),
         randomness=read_scores(study, "randomness"),
+        branches=read_scores(study, "branches"),
         fragmentation=fragmentation_frame(read_fragmentation(study), trials),
         fragmentation_by_group=read_scores(study, "fragmentation_by_group"),
         lines=read_scores(study, "lines"),

@@ -1,0 +1,96 @@
+"""The table of branches is what its definitions give, and the page shows it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dbray import StudyResults
+from dbray.config import TrialConfig
+from dbray.errors import UserError
+from dbray.jobs import score
+from dbray.report.sections.branches import branches_section
+from dbray.report.tables.tables import load_tables
+from dbray.store import create_or_extend
+from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
+from dbray.study.designs import branches, design
+from sweeps.randomness import Randomness, branched
+from tests.jobs.test_randomness_job import DESCRIBED, IMAGES, C, P, R
+
+BASES, EPOCHS = 3, (0, 2, 4)
+
+
+def share_changed(config):
+    """How much of a branch's maps is not its trunk's: the less, the later it parts."""
+    return 0.6 - 0.1 * config.branch.epoch if config.branch else 0.0
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    study = create_or_extend(str(tmp_path_factory.mktemp("runs")), "study", DESCRIBED)
+    bases = design(TrialConfig("d", "f", "resnet"), ("order",), BASES)
+    configs = [*bases, *branches(bases[:BASES], "order", EPOCHS)]
+    for config in configs:
+        seeds = list(replace(config, branch=None).seeds.values())
+        maps = np.random.default_rng([1, *seeds]).integers(0, C - 1, (P, R, R))
+        drawn = np.random.default_rng([2, *seeds, config.branch.epoch if config.branch else 9])
+        maps = np.where(drawn.random(maps.shape) < share_changed(config), C - 1, maps)
+        table = label_maps_table(
+            config.trial_id, range(P), maps.astype(np.uint8), classes=C, extent=0.1
+        )
+        answers = np.full((IMAGES, C), 1 / C, np.float32)
+        files = {
+            "predictions.parquet": parquet_bytes(table),
+            "test_predictions.parquet": parquet_bytes(
+                predictions_table(np.arange(IMAGES), np.zeros(IMAGES, np.int64), answers)
+            ),
+        }
+        metrics = {"test_accuracy": 1.0, "parameters": 1}
+        if config.branch:
+            metrics["barrier"] = 0.1 * config.weights_seed
+        study.commit(config, files, metrics=metrics, planes={"test": P})
+    score(study, run=lambda tasks: (task.job.work(task.item) for task in tasks))
+    return study
+
+
+def test_each_branch_is_compared_with_its_own_trunk(study):
+    found = StudyResults(study.location)
+    trials = {trial.config: trial.trial_id for trial in study.committed()}
+    rows = load_tables(study).branches.set_index("branch_epoch")
+    assert list(rows.index) == list(EPOCHS)
+    for epoch in EPOCHS:
+        differing = [
+            (found.label_maps(i) != found.label_maps(trials[replace(c, branch=None)])).mean()
+            for c, i in trials.items()
+            if c.branch and c.branch.epoch == epoch
+        ]
+        assert len(differing) == BASES
+        assert rows.disagreement[epoch] == pytest.approx(np.mean(differing))
+        assert rows.disagreement_low[epoch] < np.mean(differing) < rows.disagreement_high[epoch]
+        assert rows.barrier[epoch] == pytest.approx(0.1)
+    assert rows.barrier_matched.isna().all()
+    # The sources' shares are those of the other trials.
+    assert (found.randomness.trials == BASES**2).all()
+
+
+def test_r4_is_earliest_less_latest(study):
+    claims = StudyResults(study.location).claims.set_index("claim")
+    assert claims.outcome["R4"] == "holds"
+
+
+def test_the_page_says_when_it_is_decided(study):
+    section = branches_section(load_tables(study))
+    assert "after epoch 0" in section.figures[0].caption
+    assert "Weights are not matched for: ResNet." in section.prose
+    assert len(section.tables[0].rows) == len(EPOCHS)
+    assert section.figures[0].spec
+
+
+def test_epochs_that_cannot_be_are_refused():
+    trials = design(TrialConfig("d", "f", "resnet"), ("order",), BASES)
+    with pytest.raises(UserError, match="--branch-epochs 100: resnet is trained for 100 epochs"):
+        branched(Randomness(branch_epochs=(1, 100)), trials)
+    with pytest.raises(UserError, match="add one to --sources"):
+        Randomness(branch_epochs=(1,), sources=("weights",)).validate()
+    options = Randomness(branch_epochs=EPOCHS, sources=("order", "bit"), seeds=BASES)
+    assert len(set(branched(options, trials))) == 2 * BASES * len(EPOCHS)
