@@ -89,7 +89,8 @@ def scope_of(study: Study, trials: Iterable[CommittedTrial]) -> Scope:
     trials = at_their_end(given, info["group_by"])
     if not trials:
         raise UserError(f"{study.location}: no committed trial to score; run the sweep first")
-    early = [trial for trial in given if trial not in trials]
+    ended = {trial.trial_id for trial in trials}
+    early = [trial for trial in given if trial.trial_id not in ended]
     common = {kind: min(t.planes.get(kind, 0) for t in given) for kind in PLANE_KINDS}
     return Scope(
         grouped_trials=[(group_label(t.config, info["group_by"]), t) for t in trials],
