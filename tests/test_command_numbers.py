@@ -143,6 +143,7 @@ def test_the_lists_are_those_that_we_know():
             "options",
             "vary",
             "sources",
+            "branch_epochs",
         ),
     }
 
