@@ -11,7 +11,7 @@ from dbray import StudyResults
 from dbray.errors import UserError
 from dbray.own import recipe_of
 from dbray.own.recipe import OwnRecipe
-from dbray.sources import SOURCES
+from dbray.sources import OWN_SOURCES
 from dbray.store import Folder
 from dbray.study.own_grid import read_options, seeds_of, settings
 from dbray.trial import own_training
@@ -167,7 +167,7 @@ def test_one_source_alone_differs():
     both = seeds_of(recipe, 2, ["all", "order"])
     assert [set(each.values()) for each in both[:2]] == [{0}, {1}]
     assert [each["order"] for each in both[2:]] == [1, 2]
-    assert all(each[s] == 0 for each in both[2:] for s in SOURCES if s != "order")
+    assert all(each[s] == 0 for each in both[2:] for s in OWN_SOURCES if s != "order")
     with pytest.raises(UserError, match="takes a single seed"):
         seeds_of(OwnRecipe("a:b", "", one_seed=True), 2, ["order"])
 
