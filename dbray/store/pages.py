@@ -15,7 +15,7 @@ from dbray.store.study import Study
 
 REPORT = "report/index.html"  # of a study, below its folder
 INDEX = "index.html"  # of all studies of a storage location
-TABLES = ("study.json", "planes.parquet", "anchors.parquet")
+TABLES = ("study.json", "planes.parquet", "anchors.parquet", "thumbnails.parquet")
 FOLDERS = ("invocations", "scores")
 LIBRARIES = (
     "altair",

@@ -38,7 +38,6 @@ from dbray.study.planes import (
 )
 from dbray.study.provenance import library_versions, record_invocation
 from dbray.study.share import shares
-from dbray.study.thumbnails import write_thumbnails
 from dbray.study.until_decided import planned_looks, seeds_in_words
 from dbray.sweep import (
     Resources,
@@ -139,8 +138,7 @@ def run_study(
     if waiting:
         say(f"{len(waiting)} trials of other shares are to do; the command that ends last scores")
     else:
-        write_thumbnails(study, dataset)
-        _show(study, options)
+        _show(study, dataset, options)
     return 1 if left_over or _say_failed(study, mine, say) else 0
 
 
@@ -155,12 +153,14 @@ def _live(
     return live_page(study, wanted, say)
 
 
-def _show(study: Study, options: StudyOptions) -> None:
+def _show(study: Study, dataset: Dataset, options: StudyOptions) -> None:
     """Write the page unless it is up to date, and say where it is."""
     location = f"{study.location}/{REPORT}"
     if not is_up_to_date(study, page_inputs(study, confidence=options.confidence)):
         from dbray.report import write_report  # this and what follows: slow to import
+        from dbray.study.thumbnails import write_thumbnails
 
+        write_thumbnails(study, dataset)
         write_report(study, confidence=options.confidence)
     if open_folder(options.storage).exists(INDEX):
         from dbray.report import write_index

@@ -11,7 +11,11 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
+
+from dbray.architectures.compiler import compiler_when_called
+
+with compiler_when_called():
+    from torchvision.models.resnet import BasicBlock
 
 Axis = tuple[str, int]  # name in the state dict, and which of the tensor's axes
 Units = list[Axis]  # axes along which the units of one layer lie

@@ -14,7 +14,6 @@ from dbray.datasets import Dataset
 from dbray.sources import Branch
 from dbray.store import Study
 from dbray.training import EpochRecord, OnEpoch, Teacher, Training
-from dbray.trial.barrier import barriers
 from dbray.trial.commit import commit_trial
 from dbray.trial.files import history_bytes
 from dbray.trial.models import build, flip_last_bit, load_model
@@ -134,6 +133,8 @@ class Trainer:
             measured = metrics
             if trunk:
                 end = load_model(self.study, self.study.trial(trunk.trial_id), self.dataset)
+                from dbray.trial.barrier import barriers  # slow to import
+
                 measured = metrics | barriers(end.to(device), model, self.dataset)
             return commit_trial(
                 self.study, config, model, measured, files, self.dataset, self.plan, device

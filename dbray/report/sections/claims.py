@@ -39,7 +39,8 @@ def claims_section(tables: StudyTables) -> Section | None:
     if claims[0].name.startswith("R"):
         found = (
             "What Summers and Dinneen (ICML 2021) found by varying one source after the other (R1, "
-            "R2), and Jiang et al. (ICLR 2022) by comparing error and disagreement (R3)"
+            "R2), Jiang et al. (ICLR 2022) by comparing error and disagreement (R3), and Frankle "
+            "et al. (ICML 2020) by copying trainings on their way (R4)"
         )
         title = "Does it show what others found?"
     else:

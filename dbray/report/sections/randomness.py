@@ -3,10 +3,12 @@
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from dbray.claims.names import display_name
 from dbray.claims.words import PLANES_ONLY
+from dbray.config import TrialConfig
 from dbray.report.page.page import Figure, Finding, Section, Table
 from dbray.report.page.theme import MUTED
 from dbray.report.tables.intervals import ends_in_words, row_with_interval
@@ -206,7 +208,10 @@ def _pairs(tables: StudyTables) -> pd.DataFrame:
     errors = 1 - tables.trials.set_index("trial_id").test_accuracy
     found = tables.similarity
     kind = {side: found[f"label_{side}"].str.partition("/")[0] for side in "ab"}
-    pairs = found[kind["a"] == kind["b"]]
+    apart = [
+        _share_no_seed(tables, a, b) for a, b in zip(found.trial_a, found.trial_b, strict=True)
+    ]
+    pairs = found[(kind["a"] == kind["b"]) & np.array(apart, bool)]
     return pd.DataFrame(
         {
             "architecture": kind["a"][pairs.index].map(display_name),
@@ -215,6 +220,15 @@ def _pairs(tables: StudyTables) -> pd.DataFrame:
             "disagreement": pairs.disagreement,
         }
     )
+
+
+def _share_no_seed(tables: StudyTables, a: str, b: str) -> bool:
+    """Whether two trials are as far apart as new ones would be."""
+    first, second = tables.configs[a], tables.configs[b]
+    if not (isinstance(first, TrialConfig) and isinstance(second, TrialConfig)):
+        return False
+    apart = all(second.seeds.get(source) != seed for source, seed in first.seeds.items())
+    return apart and not (first.branch or second.branch)
 
 
 def _row(row: dict[str, Any]) -> list[str]:
@@ -240,9 +254,11 @@ def _in_words(frame: pd.DataFrame) -> str:
     said = []
     for name, rows in seeded.groupby("name", sort=False):
         first = rows.first_order_share.max()
+        least, most = (f"{end:.0%}" for end in (rows.total_share.min(), rows.total_share.max()))
+        share = least if least == most else f"{least} to {most}"
+        removed = f"removes {first:.0%} at most" if first >= 0.005 else "removes nothing"
         said.append(
-            f"{name}: each source alone gives {rows.total_share.min():.0%} to "
-            f"{rows.total_share.max():.0%} of the disagreement of all together, and fixing one "
-            f"removes {first:.0%} at most"
+            f"{name}: each source alone gives {share} of the disagreement of all together, and "
+            f"fixing one {removed}"
         )
     return f"{'; '.join(said)}."
