@@ -76,7 +76,12 @@ def run(options: Randomness) -> int:
         for source in options.sources:
             if source in missing:
                 print(f"{architecture}: no {source}, as {missing[source]}")  # noqa: T201
-        trials = design(base, [s for s in options.sources if s not in missing], options.seeds)
+        there = [source for source in options.sources if source not in missing]
+        if not there:
+            raise UserError(
+                f"--sources {' '.join(options.sources)}: {architecture} has nothing of it to vary"
+            )
+        trials = design(base, there, options.seeds)
         configs += trials + branched(options, trials)
     return run_study(
         options,

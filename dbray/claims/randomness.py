@@ -9,18 +9,26 @@ from collections.abc import Sequence
 
 from dbray.claims.contrasts import SCORED_KIND, Asked, Claim, Contrast, Key
 from dbray.claims.names import display_name
+from dbray.config import TrialConfig
 from dbray.sources import SOURCES
 
 VARIED = "varied"  # the part of a group's name that says what differs
 MACHINE, BIT = "machine", "bit"
 LABELS = {**{f"{source} alone": source for source in SOURCES}, "again": MACHINE, "one bit": BIT}
 
+TOGETHER = "all"  # in the table of errors: the pairs of all architectures
 MARGIN = 0.25  # share of the error by which disagreement may differ and still be about equal
 
 
 def source_key(architecture: str, source: str) -> Key:
     """What a source does alone less half of what all do together."""
     return Key("randomness", SCORED_KIND, architecture, source)
+
+
+def seeds_of(config: TrialConfig) -> tuple[dict[str, int], dict[str, int]]:
+    """Seeds of a trial's sources, and what may differ and has no seed."""
+    seeds = {str(source): seed for source, seed in config.seeds.items()}
+    return seeds, {MACHINE: config.run, BIT: int(config.one_bit)}
 
 
 def error_keys(architecture: str) -> tuple[Key, Key]:

@@ -15,15 +15,12 @@ from dbray.claims.contrasts import SCORED_KIND
 from dbray.config import AnyConfig, TrialConfig
 from dbray.jobs.columns import interval_columns
 from dbray.jobs.contrasts import Contrasts
-from dbray.scores.agreement import count_agreements
+from dbray.jobs.label_maps import agreements
+from dbray.jobs.parts import write_parts
 from dbray.scores.jackknife import SHARE, Parts, crossed, estimate, over_pairs
-from dbray.store import CommittedTrial, Study, read_label_maps
-from dbray.store.schemas import parquet_bytes
+from dbray.store import CommittedTrial, Study
 from dbray.store.scope import Scope
-from dbray.store.score_schemas import ALONG_TRAINING
-
-PLANES_AT_ONCE = 16
-BETWEEN_SEEDS, OWN_END = "between seeds", "own end"
+from dbray.store.score_schemas import ALONG_TRAINING, BETWEEN_SEEDS, OWN_END
 
 Along = list[tuple[int, CommittedTrial]]  # (epoch, trial): one training, at several epochs
 Item = tuple[str, list[Along]]
@@ -57,7 +54,7 @@ class AlongTrainingJob:
         """One row an epoch and measure."""
         group, trainings = item
         trials = [trial for along in trainings for _, trial in along]
-        counts = self._agreements(trials)  # (P, M, M)
+        counts = np.concatenate(list(agreements(self.study, self.scope, trials)))  # (P, M, M)
         places = iter(range(len(trials)))
         at: list[dict[int, int]] = [{e: next(places) for e, _ in along} for along in trainings]
         about = {"group": group, "planes": len(counts)}
@@ -72,12 +69,10 @@ class AlongTrainingJob:
 
     def write(self, results: Iterator[pa.Table], _: Contrasts) -> None:
         """Put the groups together."""
-        schema = self.scope.stamped(ALONG_TRAINING)
-        table = pa.concat_tables([ALONG_TRAINING.empty_table(), *results]).cast(schema)
-        self.study.write_bytes("scores/along_training.parquet", parquet_bytes(table))
+        write_parts(self.study, self.scope, "along_training", results)
 
     def _at_epoch(
-        self, counts: NDArray[np.int64], there: list[dict[int, int]], epoch: int, group: str
+        self, counts: NDArray[np.int32], there: list[dict[int, int]], epoch: int, group: str
     ) -> Iterator[tuple[str, Parts]]:
         points = self.scope.points
         now = [along[epoch] for along in there]
@@ -91,17 +86,6 @@ class AlongTrainingJob:
         if before:
             own = [counts[:, along[epoch], along[max(along)]] for along in before]
             yield OWN_END, crossed(np.stack(own) / points, group)
-
-    def _agreements(self, trials: list[CommittedTrial]) -> NDArray[np.int64]:
-        """Points on which two trials agree, for every plane and pair, the smaller place first."""
-        ids = self.scope.plane_ids(SCORED_KIND)
-        found = []
-        for start in range(ids.start, ids.stop, PLANES_AT_ONCE):
-            stop = min(start + PLANES_AT_ONCE, ids.stop)
-            maps = np.stack([read_label_maps(self.study, t, start, stop) for t in trials])
-            flat = maps.reshape(len(trials), stop - start, -1)
-            found.append(count_agreements(flat, None, self.scope.classes).agreements)
-        return np.concatenate(found)
 
 
 def _to_the_end(trial: CommittedTrial) -> AnyConfig:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dbray.claims.randomness import BIT, MACHINE, VARIED
+from dbray.claims.randomness import VARIED, seeds_of
 from dbray.config import TrialConfig, architecture_name
 from dbray.scores.randomness import Design, pairs_by_design
 from dbray.store import CommittedTrial
@@ -48,8 +48,7 @@ def _seeds(trial: CommittedTrial) -> tuple[dict[str, int], dict[str, int]]:
     config = trial.config
     if not isinstance(config, TrialConfig):
         raise TypeError("a trial of another kind has no seeds")
-    seeds = {str(source): seed for source, seed in config.seeds.items()}
-    return seeds, {MACHINE: config.run, BIT: int(config.one_bit)}
+    return seeds_of(config)
 
 
 def _of_one_kind(trials: Trials) -> Trials:

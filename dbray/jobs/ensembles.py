@@ -15,11 +15,11 @@ from dbray.config import CheckpointConfig
 from dbray.jobs.answers import Group, answered_groups, read_probabilities
 from dbray.jobs.columns import interval_columns
 from dbray.jobs.contrasts import Contrasts
+from dbray.jobs.parts import write_parts
 from dbray.scores.ensembles import EnsembleCounts
 from dbray.scores.jackknife import DIFFERENCE, SHARE, Parts, combined, estimate
 from dbray.sources import share_nothing
 from dbray.store import Study
-from dbray.store.schemas import parquet_bytes
 from dbray.store.scope import Scope
 from dbray.store.score_schemas import ENSEMBLES
 
@@ -56,9 +56,7 @@ class EnsemblesJob:
 
     def write(self, results: Iterator[pa.Table], _: Contrasts) -> None:
         """Put the groups together."""
-        schema = self.scope.stamped(ENSEMBLES)
-        table = pa.concat_tables([ENSEMBLES.empty_table(), *results]).cast(schema)
-        self.study.write_bytes("scores/ensembles.parquet", parquet_bytes(table))
+        write_parts(self.study, self.scope, "ensembles", results)
 
 
 def _apart(item: Group) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dbray.claims.randomness import error_keys
+from dbray.claims.randomness import TOGETHER, error_keys
 from dbray.jobs.answers import FILE, read_named
 from dbray.jobs.columns import interval_columns
 from dbray.jobs.contrasts import Contrasts
@@ -26,7 +26,6 @@ from dbray.store.scope import Scope
 from dbray.store.score_schemas import ERRORS
 
 Item = tuple[str, Trials, NDArray[np.int64]]
-TOGETHER = "all"  # name of the line through the pairs of all architectures
 
 
 @dataclass(frozen=True)

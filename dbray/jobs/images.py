@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dbray.jobs.answers import Group, answered_groups, read_named
 from dbray.jobs.contrasts import Contrasts
+from dbray.jobs.parts import write_parts
 from dbray.scores.votes import votes
 from dbray.store import Study
 from dbray.store.scope import Scope
@@ -50,7 +51,4 @@ class ImagesJob:
 
     def write(self, results: Iterator[pa.Table], _: Contrasts) -> None:
         """Put the groups together."""
-        schema = self.scope.stamped(IMAGES)
-        with self.study.new_table("scores/images.parquet", schema) as writer:
-            for table in results:
-                writer.write_table(table.cast(schema))
+        write_parts(self.study, self.scope, "images", results)

@@ -16,15 +16,13 @@ from dbray.claims.randomness import source_key
 from dbray.jobs.columns import interval_columns
 from dbray.jobs.contrasts import Contrasts
 from dbray.jobs.designs import Trials, bases_of, designs_of, touched_bases, varied_trials
-from dbray.scores.agreement import count_agreements
+from dbray.jobs.label_maps import agreements
 from dbray.scores.jackknife import SHARE, Parts, combined, estimate, ratio
 from dbray.scores.randomness import ALL, ALONE, BASES, SHARED, Design, disagreement
-from dbray.store import Study, read_label_maps
+from dbray.store import Study
 from dbray.store.schemas import parquet_bytes
 from dbray.store.scope import Scope
 from dbray.store.score_schemas import RANDOMNESS
-
-PLANES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -90,13 +88,8 @@ class RandomnessJob:
 
     def _disagreements(self, trials: Trials, designs: dict[Design, Any]) -> dict[Design, Any]:
         """Share of points on which pairs disagree, shape (P, pairs), for each design."""
-        ids = self.scope.plane_ids(SCORED_KIND)
         found: dict[Design, list[Any]] = {design: [] for design in designs}
-        for start in range(ids.start, ids.stop, PLANES_AT_ONCE):
-            stop = min(start + PLANES_AT_ONCE, ids.stop)
-            maps = np.stack([read_label_maps(self.study, t, start, stop) for t in trials])
-            flat = maps.reshape(len(trials), stop - start, -1)
-            counts = count_agreements(flat, None, self.scope.classes).agreements
+        for counts in agreements(self.study, self.scope, trials):
             for design, pairs in designs.items():
                 agreeing = counts[:, pairs[:, 0], pairs[:, 1]]
                 found[design].append(1 - agreeing / self.scope.points)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dbray.jobs.answers import FILE
 from dbray.jobs.contrasts import Contrasts
+from dbray.jobs.parts import write_parts
 from dbray.scores.similarity import (
     disagreement,
     error_overlap,
@@ -101,10 +102,7 @@ class SimilarityJob:
 
     def write(self, results: Iterator[pa.Table], _: Contrasts) -> None:
         """Put the blocks together."""
-        schema = self.scope.stamped(SIMILARITY)
-        with self.study.new_table("scores/similarity.parquet", schema) as writer:
-            for table in results:
-                writer.write_table(table.cast(schema))
+        write_parts(self.study, self.scope, "similarity", results)
 
     @cached_property
     def _group_of(self) -> dict[str, str]:

@@ -73,8 +73,8 @@ def explorer_of_maps(
     by_image = answers.sort_values("image")
     answered = by_image[list(models)].to_numpy()
     labels = by_image["label"].to_numpy() if "label" in by_image else None
-    if labels is not None and not (labels.dtype.kind in "iu" and labels.max() < classes):
-        labels = None  # names, of which it is not known which class they are
+    if labels is not None and not set(labels.tolist()) <= set(range(classes)):
+        labels = None  # names, or numbers, of which it is not known which class they are
     tests = None if labels is None else packed_columns([labels, *answered.T], classes)
     rows = list(dict.fromkeys(groups.values())) or [""]
     place = {name: at for at, name in enumerate(models)}

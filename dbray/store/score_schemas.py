@@ -138,6 +138,7 @@ ERRORS = pa.schema(
         ("images", pa.int32()),
     ]
 )
+BETWEEN_SEEDS, OWN_END = "between seeds", "own end"  # measures along the training
 ALONG_TRAINING = pa.schema(
     [
         ("group", pa.string()),

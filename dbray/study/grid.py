@@ -63,8 +63,17 @@ def with_noise(config: TrialConfig, share: float) -> TrialConfig:
     return replace(config, noise=NoiseConfig(share, seed=config.weights_seed)) if share else config
 
 
-def with_stops(configs: Iterable[AnyConfig], epochs: Sequence[int]) -> list[AnyConfig]:
-    """The configs, each after those that stop its training at these epochs, if they come before."""
+def with_stops(
+    configs: Sequence[AnyConfig], epochs: Sequence[int], say: Callable[[str], None]
+) -> list[AnyConfig]:
+    """The configs, each after those that stop its training at these epochs, if they come before.
+
+    An epoch that no training has is said.
+    """
+    longest = max((c.training.epochs for c in configs if isinstance(c, TrialConfig)), default=0)
+    for epoch in epochs:
+        if epoch > longest:
+            say(f"--stop-epochs {epoch}: no training is that long; they have {longest} epochs")
     found: list[AnyConfig] = []
     for config in configs:
         if isinstance(config, TrialConfig):

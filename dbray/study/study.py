@@ -84,9 +84,9 @@ def run_study(
     0, or 1 if trials are left over that could not be finished.
     """
     started, clock = time.time(), time.monotonic()
-    if isinstance(options, TrainingOptions):
-        configs = with_stops(configs, options.stop_epochs)
     say = partial(Console(stderr=True, highlight=False).print, markup=False, soft_wrap=True)
+    if isinstance(options, TrainingOptions):
+        configs = with_stops(configs, options.stop_epochs, say)
     resources = _resources(options)
     described = _describe(options, title, dataset, group_by, own_training)
     if noise:

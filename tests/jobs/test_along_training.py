@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from tiny_study import described
 
 from dbray import StudyResults
 from dbray.config import TrainingConfig, TrialConfig
@@ -17,21 +18,7 @@ from dbray.store.schemas import label_maps_table, parquet_bytes
 from dbray.study.grid import with_stops
 
 R, P, C, EPOCHS = 6, 20, 4, 8
-DESCRIBED = {
-    "title": "Along",
-    "study": "study",
-    "dataset": {
-        "name": "d",
-        "fingerprint": "f",
-        "class_names": [str(c) for c in range(C)],
-        "train_images": 5,
-        "test_images": 20,
-    },
-    "planes": {"resolution": R, "counts": {"test": P}, "extent": 0.1, "seed": 0},
-    "pictures": {"resolution": R, "plane_ids": []},
-    "versions": {},
-    "group_by": ["architecture"],
-}
+DESCRIBED = described(R, P, C, 20, ["architecture"])
 BASE = TrialConfig("d", "f", "resnet", training=TrainingConfig(epochs=EPOCHS))
 SEEDS = [replace(BASE, weights_seed=seed, data_seed=seed) for seed in range(3)]
 
@@ -59,7 +46,7 @@ def study(tmp_path):
 
 
 def test_agreement_between_seeds_and_with_the_own_end(study):
-    commit(study, with_stops(SEEDS, [2, 4, 30]))
+    commit(study, with_stops(SEEDS, [2, 4, 30], print))
     rows = read_scores(study, "along_training").set_index(["measure", "epoch"])
     assert set(rows.index) == {
         *(("between seeds", epoch) for epoch in (2, 4, 8)),
@@ -85,7 +72,7 @@ def test_other_scores_are_of_the_ends_alone_and_stay_what_they_were(study):
     commit(study, SEEDS)
     before = {name: read_scores(study, name) for name in ("agreement", "agreement_by_group")}
     assert not len(read_scores(study, "along_training"))
-    commit(study, with_stops(SEEDS, [4]))
+    commit(study, with_stops(SEEDS, [4], print))
     for name, frame in before.items():
         assert frame.equals(read_scores(study, name))
     assert len(StudyResults(study.location).trials) == 3
@@ -95,6 +82,8 @@ def test_other_scores_are_of_the_ends_alone_and_stay_what_they_were(study):
 
 
 def test_stops_come_before_their_ends_which_keep_their_ids():
-    found = with_stops(SEEDS, [2, 8, 9])
+    said = []
+    found = with_stops(SEEDS, [2, 8, 9], said.append)
+    assert said == ["--stop-epochs 9: no training is that long; they have 8 epochs"]
     assert [config.stop_epoch for config in found] == [2, None] * 3
     assert [config for config in found if config.stop_epoch is None] == SEEDS

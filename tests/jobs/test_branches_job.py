@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_study import described
 
 from dbray import StudyResults
 from dbray.config import TrialConfig
@@ -15,8 +16,9 @@ from dbray.store import create_or_extend
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
 from dbray.study.designs import branches, design
 from sweeps.randomness import Randomness, branched
-from tests.jobs.test_randomness_job import DESCRIBED, IMAGES, C, P, R
 
+R, P, C, IMAGES = 6, 8, 4, 20
+DESCRIBED = described(R, P, C, IMAGES, ["architecture", "varied"])
 BASES, EPOCHS = 3, (0, 2, 4)
 
 

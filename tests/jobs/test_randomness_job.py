@@ -1,13 +1,16 @@
 """The randomness table is what its definitions give, pair by pair."""
 
+import json
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from tiny_study import described
 
 from dbray import StudyResults
 from dbray.config import NoiseConfig, TrainingConfig, TrialConfig
+from dbray.errors import UserError
 from dbray.jobs import score
 from dbray.report.sections.randomness import (
     errors_section,
@@ -20,24 +23,11 @@ from dbray.scores.randomness import pairs_by_design
 from dbray.store import create_or_extend
 from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
 from dbray.study.designs import design, one_alone, without_effect
+from sweeps.randomness import Randomness, run
 
 R, P, C, IMAGES, BASES = 6, 8, 4, 20, 3
 SOURCES = ("weights", "order", "augmentation", "sample", "machine", "bit")
-DESCRIBED = {
-    "title": "Which randomness?",
-    "study": "study",
-    "dataset": {
-        "name": "d",
-        "fingerprint": "f",
-        "class_names": [str(c) for c in range(C)],
-        "train_images": 5,
-        "test_images": IMAGES,
-    },
-    "planes": {"resolution": R, "counts": {"test": P}, "extent": 0.1, "seed": 0},
-    "pictures": {"resolution": R, "plane_ids": []},
-    "versions": {},
-    "group_by": ["architecture", "varied"],
-}
+DESCRIBED = described(R, P, C, IMAGES, ["architecture", "varied"])
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +126,26 @@ def test_claims_and_page(study):
     assert section.tables[0].rows[0][1] == "everything"
     assert len(section.tables[0].rows) == 1 + len(SOURCES)
     said = errors_section(read_scores(study, "errors"), tables)
-    assert said.figures[0].spec
+    (points,) = [
+        rows
+        for rows in json.loads(said.figures[0].spec)["datasets"].values()
+        if "disagreement" in rows[0]
+    ]
+    assert str(len(points)) == said.tables[0].rows[0][-1]  # the table's pairs, and no others
     assert [row[0] for row in said.tables[0].rows] == ["ResNet"]
     assert section.figures[0].spec
     found = randomness_findings(tables)
     assert found[0].meaning.startswith("of points differ between two trainings")
     assert "last bit of one weight" in found[-1].meaning
+
+
+def test_a_study_of_nothing_is_refused(tmp_path):
+    options = Randomness(arch=("resnet",), sources=("noise", "dropout"), storage=str(tmp_path))
+    with pytest.raises(
+        UserError, match="--sources noise dropout: resnet has nothing of it to vary"
+    ):
+        run(options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_design_trains_each_trial_once_and_grows():

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_models_are_named_and_grouped_as_in_the_comparison(found, cell):
     assert frame.locator(".maps .pick").evaluate_all("all => all.map((p) => p.title)") == [
         f"{name}: right {(found.images[name] == found.images.label).mean():.1%}" for name in NAMES
     ]
+
+
+def test_labels_that_name_no_class_are_left_out(found, digits):
+    unknown = digits.test_labels[:60].astype(int) - 1  # one of them is -1
+    models = {
+        name: build_model("mlp", input_shape=(1, 8, 8), classes=10, seed=s)
+        for s, name in enumerate("ab")
+    }
+    shown = compare(models, found.inputs, unknown, planes=2, resolution=4, progress=False)
+    html = shown.explore()._repr_html_()
+    assert "no image" not in html
+    assert not re.search(r": right \d", html)
 
 
 def test_a_finished_study_is_explored_in_a_cell(tmp_path, cell):

@@ -5,8 +5,9 @@ import pandas as pd
 
 from dbray.report.page.theme import LINE_COLOURS
 from dbray.report.tables.intervals import ends_in_words
+from dbray.store.score_schemas import BETWEEN_SEEDS, OWN_END
 
-TITLES = {"between seeds": "between seeds", "own end": "with its own end"}
+TITLES = {BETWEEN_SEEDS: "between seeds", OWN_END: "with its own end"}
 PANEL = 300  # px
 MOST_LINES = len(LINE_COLOURS)
 

@@ -10,8 +10,7 @@ from dbray.report.page.page import Figure, Section, Table
 from dbray.report.tables.intervals import row_with_interval
 from dbray.report.tables.selection import evenly_spaced
 from dbray.report.tables.tables import StudyTables, records
-
-BETWEEN_SEEDS, OWN_END = "between seeds", "own end"
+from dbray.store.score_schemas import BETWEEN_SEEDS, OWN_END
 
 
 def along_section(along: pd.DataFrame, tables: StudyTables) -> Section | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dbray.claims.names import display_name
+from dbray.claims.randomness import TOGETHER, seeds_of
 from dbray.claims.words import PLANES_ONLY
 from dbray.config import TrialConfig
 from dbray.report.page.page import Figure, Finding, Section, Table
@@ -26,7 +27,6 @@ NAMES = {
 }
 KINDS = {"total_share": "it alone differs", "first_order_share": "would go away if it were fixed"}
 COLOURS = ["#0072b2", "#d55e00"]
-TOGETHER = "all"  # of the table of errors: all architectures' pairs
 LINE = ("error", "disagreement", "slope", "intercept")
 ROW = 26  # px, of a source
 
@@ -223,12 +223,14 @@ def _pairs(tables: StudyTables) -> pd.DataFrame:
 
 
 def _share_no_seed(tables: StudyTables, a: str, b: str) -> bool:
-    """Whether two trials are as far apart as new ones would be."""
-    first, second = tables.configs[a], tables.configs[b]
-    if not (isinstance(first, TrialConfig) and isinstance(second, TrialConfig)):
+    """Whether two trials are a pair of the table's, in which all seeds differ and nothing else."""
+    both = [tables.configs[trial] for trial in (a, b)]
+    known = [seeds_of(c) for c in both if isinstance(c, TrialConfig) and not c.branch]
+    if len(known) < 2:
         return False
-    apart = all(second.seeds.get(source) != seed for source, seed in first.seeds.items())
-    return apart and not (first.branch or second.branch)
+    (seeds, others), (seeds_too, others_too) = known
+    differ = all(seeds_too.get(source) != seed for source, seed in seeds.items())
+    return differ and others == others_too
 
 
 def _row(row: dict[str, Any]) -> list[str]:
