@@ -28,7 +28,7 @@ def ensembles_chart(found: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     return alt.hconcat(*panels).properties(
         title=alt.TitleParams(
-            "What do several models buy that answer together?",
+            "What do models gain by answering together?",
             subtitle="Point: mean over all ensembles of that size; bar: 95 % interval.",
             color=INK,
         )

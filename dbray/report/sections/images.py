@@ -12,7 +12,7 @@ def images_section(contested: Contested, tables: StudyTables) -> Section | None:
         return None
     names = tables.info["dataset"]["class_names"]
     prose = [
-        "On which images do models differ that have nothing but their randomness apart? Images are "
+        "On which images do models disagree that only chance sets apart? Images are "
         "ordered by how often two models of one group disagree. Beside a picture stands its class; "
         "the bar shows what all models of the study call it."
     ]
