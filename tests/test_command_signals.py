@@ -73,7 +73,7 @@ def end(command, seconds=SECONDS):
 def test_a_signal_of_a_scheduler_ends_a_sweep_as_ctrl_c_does(tmp_path, name):
     command = start([SCRIPT, *LONG], tmp_path)
     until = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/arch_repro/trials/*/training_state*")):
+    while not list(tmp_path.glob("runs/arch_repro/trials/*/training_state.safetensors")):
         assert command.poll() is None
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -99,7 +99,7 @@ def test_a_study_of_widths_is_refined_around_its_thresholds(tmp_path):
     trials = len(widths) * 2 * 3 * 2
     assert f"{trials} trials, {trials - len(before)} to do" in ended.stderr
     assert {p: t for p, t in weights(study).items() if p in before} == before
-    assert not list(study.glob("trials/*/training_state*"))
+    assert not list(study.glob("trials/*/training_state.safetensors"))
     kinds = {row["kind"] for row in rows(study, "lines_by_group")}
     assert kinds == {"test", "train_correct", "train_mislabelled"}
     groups = {row["group"] for row in rows(study, "fragmentation_by_group")}

@@ -184,7 +184,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     trials = tmp_path / "runs" / "arch_repro" / "trials"
-    wait_until(lambda: list(trials.glob("*/training_state*")), driver)
+    wait_until(lambda: list(trials.glob("*/training_state.safetensors")), driver)
     os.kill(driver.pid, signal.SIGINT)
     try:
         _, said = driver.communicate(timeout=120)

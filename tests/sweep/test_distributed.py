@@ -154,7 +154,7 @@ def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
         saved = tmp_path / "arch_repro" / "trials"
         until = time.monotonic() + 300
-        while not list(saved.glob("*/training_state*")):
+        while not list(saved.glob("*/training_state.safetensors")):
             assert driver.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -166,7 +166,7 @@ def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
     for trial in committed:
         assert trial.config.training.workers_per_trial == 2
         assert trial.metrics["test_accuracy"] > 0.9
-    assert not list(saved.glob("*/training_state*"))
+    assert not list(saved.glob("*/training_state.safetensors"))
     assert list(workers()) == []
 
 
