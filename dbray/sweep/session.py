@@ -12,6 +12,7 @@ from pathlib import Path
 import ray
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
+from ray._private.node import Node
 
 from dbray.errors import UserError, last_line
 from dbray.sweep.cluster import ON_A_NETWORK, Cluster, check_answers, cpus_here, scheduler
@@ -78,7 +79,7 @@ def _own_signals() -> Iterator[None]:
 
 def _start_alone() -> None:
     try:
-        with _loopback_alone():
+        with _loopback_alone(), _no_services():
             ray.init(
                 address="local",
                 num_cpus=cpus_here(),
@@ -142,6 +143,24 @@ def _loopback_alone() -> Iterator[None]:
     finally:
         del os.environ[ON_A_NETWORK]
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _no_services() -> Iterator[None]:
+    """Start no autoscaler, dashboard or log monitor beside the Ray of a single machine.
+
+    Ray starts them whatever ``ray.init`` is told. Nobody asks them anything here, they take three
+    of the seven CPU seconds of a start, and the command waits until the dashboard answers.
+    """
+    names = ("start_monitor", "start_api_server", "start_log_monitor")
+    before = {name: getattr(Node, name) for name in names if hasattr(Node, name)}
+    for name in before:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
 
 
 def work_in(folder: str) -> None:
