@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ROOT
+from commands import ROOT, start_script
 from in_process import own_ray, run_here
 from object_stores import environment, moto
 
 from dbray.jobs import TABLES
 from dbray.store import open_study
 
-SCRIPT = str(ROOT / "sweeps" / "arch_repro.py")
+SCRIPT = "sweeps/arch_repro.py"
 SMALL = (
     *("--arch", "mlp", "fcnet", "--seeds", "2", "--epochs", "2", "--planes", "4"),
     *("--resolution", "12", "--picture-planes", "0", "--picture-resolution", "20"),
@@ -28,7 +28,7 @@ ONE = ("--max-concurrent", "1")  # a second process would mostly load libraries
 
 def start(storage, *more, **variables):
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *SMALL, "--storage", str(storage), *more],
+        [sys.executable, str(ROOT / SCRIPT), *SMALL, "--storage", str(storage), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -45,7 +45,7 @@ def run(storage, *more, **variables):
 
 def run_quickly(storage):
     """The same without a process of its own."""
-    ended = run_here("sweeps/arch_repro.py", *SMALL, "--storage", str(storage), cwd=Path.cwd())
+    ended = run_here(SCRIPT, *SMALL, "--storage", str(storage), cwd=Path.cwd())
     return ended.returncode, ended.stderr
 
 
@@ -97,7 +97,8 @@ def test_processes_that_die_while_they_write_cost_no_result(undisturbed, storage
 
 
 def test_two_drivers_at_once_make_one_study(undisturbed, tmp_path):
-    drivers = [start(tmp_path, *ONE) for _ in range(2)]
+    asked = (*SMALL, "--storage", str(tmp_path), *ONE)
+    drivers = [start_script(SCRIPT, *asked, stderr=subprocess.PIPE) for _ in range(2)]
     for driver in drivers:
         _, said = driver.communicate(timeout=400)
         assert driver.returncode == 0, said

@@ -13,7 +13,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 from browser import check_page
-from commands import ROOT, run_script
+from commands import run_script, start_script
 from in_process import run_here, run_without_ray
 
 SCRIPT = "sweeps/arch_repro.py"
@@ -102,8 +102,8 @@ def test_killed_twice_and_run_again_gives_the_same_scores(undisturbed, tmp_path)
 
     for _ in range(2):
         before = len(made())
-        driver = subprocess.Popen(
-            [sys.executable, str(ROOT / SCRIPT), *SMALL, "--max-concurrent", "1"],
+        driver = start_script(
+            *(SCRIPT, *SMALL, "--max-concurrent", "1"),
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -175,11 +175,10 @@ def wait_until(happens, process, seconds=120):
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     long = ("--epochs", "3000", "--checkpoint-seconds", "0", "--max-concurrent", "1")
-    driver = subprocess.Popen(
-        [sys.executable, str(ROOT / SCRIPT), *SMALL, *long],
+    driver = start_script(
+        *(SCRIPT, *SMALL, *long),
         cwd=tmp_path,
         stderr=subprocess.PIPE,
-        text=True,
         # A shell lets its background jobs ignore the signal, and they hand that down.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -4,14 +4,13 @@ import io
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from commands import ROOT
+from commands import start_script
 from torch import distributed, multiprocessing
 
 from dbray.architectures import build_model
@@ -150,8 +149,7 @@ def workers():
 def test_a_study_by_several_workers_outlives_the_death_of_a_worker(tmp_path):
     """Two cores and two trials of two workers each: one group after the other."""
     asked = [*SMALL, "--storage", str(tmp_path), "--workers-per-trial", "2"]
-    command = [sys.executable, str(ROOT / SCRIPT), *asked]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+    with start_script(SCRIPT, *asked, stderr=subprocess.PIPE) as driver:
         saved = tmp_path / "arch_repro" / "trials"
         until = time.monotonic() + 300
         while not list(saved.glob("*/training_state.safetensors")):
