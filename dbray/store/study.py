@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from dbray.store.index import refresh_index
 from dbray.store.inventory import failed_trials, read_committed, take_inventory
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory, PlanesOf
 from dbray.store.shapes import parse_invocation, parse_study
+from dbray.store.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Study:
         A trial that was made for another data set or for other planes does not count.
         """
         return take_inventory(self.folder, self.description())
+
+    def snapshot(self) -> "Study":
+        """The study to read as it is now: what is looked at twice is fetched once."""
+        return replace(self, folder=Snapshot(self.folder.filesystem, self.folder.root))
 
     def refresh_index(self) -> None:
         """Bring the copies of trials' records up to date, from which an inventory is fast."""

@@ -126,14 +126,31 @@ def test_no_object_holds_the_key_and_nothing_of_tune_is_left(moto_url, reach):
 
 
 @pytest.mark.usefixtures("main_job")
-def test_the_report_is_made_again_where_the_study_lies(moto_url, reach, tmp_path):
-    reach(moto_url)
+def test_the_report_is_made_again_where_the_study_lies(proxy, reach, tmp_path):
+    reach(proxy.url)
     page = "arch_repro/report/index.html"
     open_folder(BUCKET).delete(page)
+    proxy.requests.clear()
     ended = run_script("analysis/report.py", f"{BUCKET}/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"report: {BUCKET}/{page}\n"
+    # Of a study of four trials: 2 to read a file, 3 or 4 a table.
+    print(len(proxy.requests), sorted(proxy.requests))
+    assert len(proxy.requests) <= 200
     assert open_folder(BUCKET).exists(page)
+
+
+def test_a_commit_takes_three_requests_a_file(proxy, reach):
+    """Each is written and read back; a listing, the config and the commit itself come to it."""
+    reach(proxy.url)
+    study = create_or_extend("s3://studies/commits", "study", DESCRIBED)
+    files = dict.fromkeys(("history.parquet", "model.safetensors", "predictions.parquet"), b"some")
+    proxy.requests.clear()
+    assert commit(study, files)
+    assert len(proxy.requests) <= 3 * len(files) + 3
+    proxy.requests.clear()
+    assert commit(study, files)  # it is there: a look, and two records read
+    assert len(proxy.requests) <= 5
 
 
 @pytest.mark.usefixtures("ray_there")
