@@ -20,7 +20,7 @@ NAMED = ("history.parquet", "pictures.parquet", "predictions.parquet", "test_pre
 
 def fill(study, trials):
     """Trials of other seeds, like one that was committed, with records of a while ago."""
-    commit(study, {name: b"some" for name in NAMED})
+    commit(study, dict.fromkeys(NAMED, b"some"))
     record = (top(study) / "committed.json").read_text()
     for seed in range(1, trials):
         config = dataclasses.replace(CONFIG, weights_seed=seed)

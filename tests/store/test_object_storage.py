@@ -134,10 +134,13 @@ def test_the_report_is_made_again_where_the_study_lies(proxy, reach, tmp_path):
     ended = run_script("analysis/report.py", f"{BUCKET}/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"report: {BUCKET}/{page}\n"
-    # Of a study of four trials: 2 to read a file, 3 or 4 a table.
-    print(len(proxy.requests), sorted(proxy.requests))
-    assert len(proxy.requests) <= 200
-    assert open_folder(BUCKET).exists(page)
+    requests = [*proxy.requests]
+    sent = [path for method, path in requests if method == "GET"]
+    assert len(sent) == len({*sent})  # no file, and no listing, is fetched twice
+    files = open_folder(f"{BUCKET}/arch_repro").files()
+    assert page in {f"arch_repro/{path}" for path in files}
+    read = [path for path in files if not path.endswith((".safetensors", ".html"))]
+    assert len(requests) <= 2 * len(read) + 4
 
 
 def test_a_commit_takes_three_requests_a_file(proxy, reach):
