@@ -131,6 +131,10 @@ def _list(study: Study, trials: int) -> None:
     assert len(study.committed()) == trials
 
 
+def _index(study: Study, _: int) -> None:
+    study.refresh_index()
+
+
 def _check(study: Study, _: int) -> None:
     assert not study.wrong_files(study.committed())
 
@@ -166,6 +170,8 @@ def _job(kind: Callable[..., Job], *, within_groups: bool = False) -> Callable[[
 STEPS: dict[str, tuple[Step, str]] = {
     "commit": (commit_trials, ""),
     "list": (_list, ""),
+    "index": (_index, "trials/index.parquet"),
+    "list with the index": (_list, ""),
     "check the files": (_check, ""),
     "fragmentation": (_score(_job(FragmentationJob)), "scores/fragmentation.parquet"),
     "agreement within groups": (
@@ -181,7 +187,7 @@ STEPS: dict[str, tuple[Step, str]] = {
     "lines, distillation": (_score(_job(LinesJob), _job(DistillationJob)), ""),
     "report": (_report, "report/index.html"),
 }
-NOT_ON_RAY = ("commit", "list", "check the files", "report")
+NOT_ON_RAY = ("commit", "list", "index", "list with the index", "check the files", "report")
 
 
 def _run_step() -> None:

@@ -159,10 +159,9 @@ def _page(
 
 def write_report(study: Study, *, confidence: bool = False) -> str:
     """Write the page into the study and say where it is."""
-    inputs = page_inputs(
-        study, confidence=confidence
-    )  # before the page: what comes in between makes it stale
-    study.write_bytes(REPORT, sealed(build_report(study, confidence=confidence), inputs))
+    seen = study.snapshot()  # what comes while the page is made makes it stale
+    inputs = page_inputs(seen, confidence=confidence)
+    study.write_bytes(REPORT, sealed(build_report(seen, confidence=confidence), inputs))
     return f"{study.location}/{REPORT}"
 
 

@@ -5,10 +5,11 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, TypeVar
 
 import pyarrow as pa
 from pyarrow import NativeFile, fs
@@ -16,8 +17,19 @@ from pyarrow import NativeFile, fs
 from dbray.errors import StorageError
 from dbray.store.troubles import describe_trouble
 
+T = TypeVar("T")
+Result = TypeVar("Result")
+
 PARTIAL = ".partial"  # suffix of a local file that is still being written
 COPIED_AT_ONCE = 2**24  # bytes
+REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
+
+
+class Listed(NamedTuple):
+    """A file as a listing shows it."""
+
+    size: int  # bytes
+    modified: int  # nanoseconds since 1970 by the storage's clock; 0 where it does not say
 
 
 @dataclass(frozen=True)
@@ -102,15 +114,16 @@ class Folder:
             info = self.filesystem.get_file_info(self._full(path))
         return bool(info.type == fs.FileType.File)
 
-    def files(self, below: str = "") -> dict[str, int]:
-        """Sizes in bytes of all files below a folder, by path; partial files are left out."""
+    def files(self, below: str = "") -> dict[str, Listed]:
+        """All files below a folder, by path; partial files are left out."""
         top = self._full(below) if below else self.root
         selector = fs.FileSelector(top, recursive=True, allow_not_found=True)
         with self.named(below):
             try:
-                return self._sizes(self.filesystem.get_file_info(selector))
+                return self._listed(self.filesystem.get_file_info(selector))
             except UnicodeDecodeError:  # a name that is no UTF-8 text, which no file of ours has
-                return self._sizes(self.filesystem.get_file_info(list(_readable_names(top))))
+                found = self.filesystem.get_file_info(list(_readable_names(top)))
+                return self._listed(found)
 
     def folders(self) -> list[str]:
         """Names of the folders directly inside."""
@@ -119,9 +132,9 @@ class Folder:
             found = self.filesystem.get_file_info(selector)
         return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
 
-    def _sizes(self, found: Iterable[fs.FileInfo]) -> dict[str, int]:
+    def _listed(self, found: Iterable[fs.FileInfo]) -> dict[str, Listed]:
         return {
-            info.path.removeprefix(self.root).lstrip("/"): info.size
+            info.path.removeprefix(self.root).lstrip("/"): Listed(info.size, info.mtime_ns or 0)
             for info in found
             if info.type == fs.FileType.File and not info.path.endswith(PARTIAL)
         }
@@ -173,6 +186,12 @@ class Folder:
     def _write_stream(self, full_path: str, data: bytes) -> None:
         with self.filesystem.open_output_stream(full_path) as stream:
             stream.write(data)
+
+
+def at_once(read: Callable[[T], Result], items: Iterable[T]) -> list[Result]:
+    """Results of many requests, in order, some of them at the same time."""
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        return list(pool.map(read, items))
 
 
 def _readable_names(top: str) -> Iterator[str]:

@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from dbray.config import AnyConfig
-from dbray.store.folder import Folder
+from dbray.store.folder import Folder, at_once
+from dbray.store.index import record_reader
 from dbray.store.records import CommittedTrial, FailedTrial, Inventory
 from dbray.store.shapes import parse_commit, parse_config, parse_failure
 
-T = TypeVar("T")
-Result = TypeVar("Result")
+Read = Callable[[str], bytes]  # of a file of the study by its path
 
 FILE_NAME = re.compile(r"[a-z][a-z0-9_-]*\.(parquet|safetensors)")  # of a trial; never a path
-REQUESTS_AT_ONCE = 16  # to an object store, where each takes a round trip
 
 
 def take_inventory(folder: Folder, described: Mapping[str, Any]) -> Inventory:
@@ -26,16 +24,17 @@ def take_inventory(folder: Folder, described: Mapping[str, Any]) -> Inventory:
     described
         Contents of ``study.json``: a trial of another data set or other planes does not count.
     """
-    sizes = folder.files("trials")
-    done = _having(sizes, "committed.json")
+    listed = folder.files("trials")
+    read = record_reader(folder, listed)
+    done = _having(listed, "committed.json")
     found = Inventory()
-    for trial_id, failed in _read_failed(folder, sizes).items():
+    for trial_id, failed in _read_failed(read, listed).items():
         if isinstance(failed, FailedTrial):
             found.failed.append(failed)
         else:
             found.damaged[trial_id] = failed
-    for trial_id, trial in zip(done, at_once(partial(read_committed, folder), done), strict=True):
-        problem = trial if isinstance(trial, str) else trial.wrong_size(sizes)
+    for trial_id, trial in zip(done, at_once(partial(read_committed, read), done), strict=True):
+        problem = trial if isinstance(trial, str) else trial.wrong_size(listed)
         if isinstance(trial, str) or problem:
             found.damaged[trial_id] = str(problem)
         elif stranger := _not_of(described, trial):
@@ -47,16 +46,16 @@ def take_inventory(folder: Folder, described: Mapping[str, Any]) -> Inventory:
 
 def failed_trials(folder: Folder) -> list[FailedTrial]:
     """Trials that ended without a result, by id; the finished ones are not read."""
-    found = _read_failed(folder, folder.files("trials")).values()
+    found = _read_failed(folder.read, folder.files("trials")).values()
     return [trial for trial in found if isinstance(trial, FailedTrial)]
 
 
-def read_committed(folder: Folder, trial_id: str) -> CommittedTrial | str:
+def read_committed(read: Read, trial_id: str) -> CommittedTrial | str:
     """A finished trial, or what is wrong with its two JSON files."""
     top = f"trials/{trial_id}"
     try:
-        config = _read_config(folder, trial_id)
-        record = parse_commit(folder.read(f"{top}/committed.json"))
+        config = _read_config(read, trial_id)
+        record = parse_commit(read(f"{top}/committed.json"))
     except FileNotFoundError:
         return f"{top}/config.json is missing"
     except ValueError as error:
@@ -76,39 +75,33 @@ def read_committed(folder: Folder, trial_id: str) -> CommittedTrial | str:
     )
 
 
-def _having(sizes: Mapping[str, int], name: str) -> list[str]:
+def _having(listed: Iterable[str], name: str) -> list[str]:
     """Ids of the trials that have a file of that name."""
-    paths = (path.split("/") for path in sizes)
+    paths = (path.split("/") for path in listed)
     return sorted(parts[1] for parts in paths if parts[2:] == [name])
 
 
-def _read_failed(folder: Folder, sizes: Mapping[str, int]) -> dict[str, FailedTrial | str]:
+def _read_failed(read: Read, listed: Iterable[str]) -> dict[str, FailedTrial | str]:
     """Trials that have failed and are not finished, or what is wrong with their files."""
-    done = {*_having(sizes, "committed.json")}
-    ids = [trial_id for trial_id in _having(sizes, "failed.json") if trial_id not in done]
-    return dict(zip(ids, at_once(partial(_read_failure, folder), ids), strict=True))
+    done = {*_having(listed, "committed.json")}
+    ids = [trial_id for trial_id in _having(listed, "failed.json") if trial_id not in done]
+    return dict(zip(ids, at_once(partial(_read_failure, read), ids), strict=True))
 
 
-def _read_failure(folder: Folder, trial_id: str) -> FailedTrial | str:
+def _read_failure(read: Read, trial_id: str) -> FailedTrial | str:
     """A failed trial, or what is wrong with its two JSON files."""
     top = f"trials/{trial_id}"
     try:
-        reason = parse_failure(folder.read(f"{top}/failed.json"))
-        config = _read_config(folder, trial_id)
+        reason = parse_failure(read(f"{top}/failed.json"))
+        config = _read_config(read, trial_id)
     except (FileNotFoundError, ValueError) as error:
         return f"{top}/failed.json or config.json is not what a trial writes ({error})"
     return FailedTrial(trial_id, config, reason)
 
 
-def at_once(read: Callable[[T], Result], items: Iterable[T]) -> list[Result]:
-    """Results of many requests, in order, some of them at the same time."""
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-        return list(pool.map(read, items))
-
-
-def _read_config(folder: Folder, trial_id: str) -> AnyConfig:
+def _read_config(read: Read, trial_id: str) -> AnyConfig:
     """A trial's config; ValueError if it is that of another trial."""
-    config = parse_config(folder.read(f"trials/{trial_id}/config.json"))
+    config = parse_config(read(f"trials/{trial_id}/config.json"))
     if config.trial_id != trial_id:
         raise ValueError(f"it is the config of trial {config.trial_id}")
     return config

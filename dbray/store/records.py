@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dbray.config import AnyConfig
+from dbray.store.folder import Listed
 
 # What makes planes of equal ids the same planes: seed, resolution and extent.
 PlanesOf = tuple[int | None, int | None, float | None]
@@ -32,17 +33,17 @@ class CommittedTrial:
     line_images: int = 0  # of each kind, whose margins it holds
     planes_of: PlanesOf | None = None  # none: it is from before this was kept
 
-    def wrong_size(self, sizes: Mapping[str, int]) -> str | None:
+    def wrong_size(self, listed: Mapping[str, Listed]) -> str | None:
         """The first of its files that is missing or has not its committed size, and how.
 
-        ``sizes`` are those of the study's files, in bytes, by path.
+        ``listed`` has the study's files by path.
         """
         for name, record in self.files.items():
             path = f"trials/{self.trial_id}/{name}"
-            if path not in sizes:
+            if path not in listed:
                 return f"{path}: is missing"
-            if sizes[path] != record.size:
-                return f"{path}: has {sizes[path]} bytes, committed were {record.size}"
+            if listed[path].size != record.size:
+                return f"{path}: has {listed[path].size} bytes, committed were {record.size}"
         return None
 
     def without(self, role: str) -> "CommittedTrial":

@@ -49,9 +49,18 @@ LINES = pa.schema(
         ("skips", pa.int32()),
     ]
 )
+# Of the index; nothing in it may be missing.
+RECORDS = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("modified", pa.int64(), nullable=False),
+        pa.field("contents", pa.binary(), nullable=False),
+    ]
+)
 
 
-BYTES = ("labels", "confidence", "probabilities")  # columns that repeat too rarely
+BYTES = ("labels", "confidence", "probabilities", "contents")  # columns that repeat too rarely
 
 # A row group is the least that a reader of a range of planes fetches.
 PLANES_PER_ROW_GROUP = 128

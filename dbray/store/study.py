@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from dbray.config import AnyConfig, canonical_json, stored_config
 from dbray.errors import UserError
 from dbray.store.contents import wrong_contents
-from dbray.store.folder import Folder
-from dbray.store.inventory import at_once, failed_trials, read_committed, take_inventory
+from dbray.store.folder import Folder, at_once
+from dbray.store.index import refresh_index
+from dbray.store.inventory import failed_trials, read_committed, take_inventory
 from dbray.store.records import CommittedTrial, FailedTrial, FileRecord, Inventory, PlanesOf
 from dbray.store.shapes import parse_invocation, parse_study
+from dbray.store.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,14 @@ class Study:
         A trial that was made for another data set or for other planes does not count.
         """
         return take_inventory(self.folder, self.description())
+
+    def snapshot(self) -> "Study":
+        """The study to read as it is now: what is looked at twice is fetched once."""
+        return replace(self, folder=Snapshot(self.folder.filesystem, self.folder.root))
+
+    def refresh_index(self) -> None:
+        """Bring the copies of trials' records up to date, from which an inventory is fast."""
+        refresh_index(self.folder)
 
     def wrong_files(self, trials: Iterable[CommittedTrial]) -> dict[str, str]:
         """Trials with a file that is not the committed one, or not what it should be, and how.
@@ -152,7 +162,7 @@ class Study:
         """
         found: CommittedTrial | str = "none of its files"
         if self.is_committed(trial_id):
-            found = read_committed(self.folder, trial_id)
+            found = read_committed(self.folder.read, trial_id)
         if isinstance(found, str):
             raise UserError(f"{self.location}: no finished trial {trial_id} ({found})")
         return found
@@ -191,8 +201,9 @@ class Study:
         trial_id = config.trial_id
         top = f"trials/{trial_id}"
         records = {n: FileRecord(len(d), hashlib.sha256(d).hexdigest()) for n, d in files.items()}
-        if extending is None and self.is_committed(trial_id):
-            kept = read_committed(self.folder, trial_id)
+        there = self.folder.files(top)  # one request, where a file that is absent takes two
+        if extending is None and f"{top}/committed.json" in there:
+            kept = read_committed(self.folder.read, trial_id)
             return isinstance(kept, CommittedTrial) and _same_labels(kept.files, records)
         for name, data in files.items():
             self.folder.write(f"{top}/{name}", data)
@@ -208,7 +219,8 @@ class Study:
             "line_images": line_images,
             "planes_of": planes_of,
         }
-        self.folder.delete(f"{top}/failed.json")
+        if f"{top}/failed.json" in there:
+            self.folder.delete(f"{top}/failed.json")
         committed = canonical_json(record).encode()
         self.folder.write(f"{top}/committed.json", committed)
         self._settle(top, committed, files)

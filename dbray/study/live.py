@@ -24,6 +24,7 @@ def live_page(
     def keep_writing() -> None:
         while True:
             with contextlib.suppress(StorageError, UserError, OSError):
+                study.refresh_index()  # so that each page reads only the trials that are new
                 write_live(study, asked, begun)
             if ended.wait(every):
                 return

@@ -108,6 +108,7 @@ def run_study(
     write_description(study, planned)
     write_planes(study, dataset, plan)
     study.folder.remove_partial_files()
+    study.refresh_index()
     _leave_out(study, say, retry_failed=options.retry_failed)
     prepare(study)
     mine, others = shares(configs, options.share)
@@ -123,6 +124,7 @@ def run_study(
             from dbray.study.work import do_work  # slow to import
 
             left_over = do_work(study, work, dataset, plan, resources, options)
+            study.refresh_index()
             swept = time.monotonic() - clock
             for line in left_over:  # said first: without any trial, scoring ends the command
                 say(f"not finished: {line}")

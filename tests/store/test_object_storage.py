@@ -126,14 +126,34 @@ def test_no_object_holds_the_key_and_nothing_of_tune_is_left(moto_url, reach):
 
 
 @pytest.mark.usefixtures("main_job")
-def test_the_report_is_made_again_where_the_study_lies(moto_url, reach, tmp_path):
-    reach(moto_url)
+def test_the_report_is_made_again_where_the_study_lies(proxy, reach, tmp_path):
+    reach(proxy.url)
     page = "arch_repro/report/index.html"
     open_folder(BUCKET).delete(page)
+    proxy.requests.clear()
     ended = run_script("analysis/report.py", f"{BUCKET}/arch_repro", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"report: {BUCKET}/{page}\n"
-    assert open_folder(BUCKET).exists(page)
+    requests = [*proxy.requests]
+    sent = [path for method, path in requests if method == "GET"]
+    assert len(sent) == len({*sent})  # no file, and no listing, is fetched twice
+    files = open_folder(f"{BUCKET}/arch_repro").files()
+    assert page in {f"arch_repro/{path}" for path in files}
+    read = [path for path in files if not path.endswith((".safetensors", ".html"))]
+    assert len(requests) <= 2 * len(read) + 4
+
+
+def test_a_commit_takes_three_requests_a_file(proxy, reach):
+    """Each is written and read back; a listing, the config and the commit itself come to it."""
+    reach(proxy.url)
+    study = create_or_extend("s3://studies/commits", "study", DESCRIBED)
+    files = dict.fromkeys(("history.parquet", "model.safetensors", "predictions.parquet"), b"some")
+    proxy.requests.clear()
+    assert commit(study, files)
+    assert len(proxy.requests) <= 3 * len(files) + 3
+    proxy.requests.clear()
+    assert commit(study, files)  # it is there: a look, and two records read
+    assert len(proxy.requests) <= 5
 
 
 @pytest.mark.usefixtures("ray_there")
@@ -237,7 +257,7 @@ def test_a_throttled_request_is_sent_again_by_a_folder_from_another_process(prox
     proxy.failures = 1
     assert folder.read("a.bin") == b"abc"
     proxy.failures = 1
-    assert folder.files() == {"a.bin": 3}
+    assert {path: file.size for path, file in folder.files().items()} == {"a.bin": 3}
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ from dbray.store.schemas import (
     probabilities_from_table,
 )
 from dbray.store.shapes import parse_config
+from dbray.store.snapshot import KEPT
 
 
 def test_a_trial_exists_when_it_is_committed(study):
@@ -148,6 +149,26 @@ def test_partial_files_are_not_listed(study):
     (Path(study.location) / "trials").mkdir()
     (Path(study.location) / "trials" / "x.json.1234.partial").write_text("half")
     assert study.folder.files("trials") == {}
+
+
+def test_a_snapshot_shows_what_was_there_when_it_was_first_looked_at(study):
+    commit(study)
+    study.write_bytes("large.bin", bytes(2 * KEPT))
+    seen = study.snapshot()
+    (trial,) = seen.committed()
+    with seen.folder.opened("study.json") as stream:
+        assert stream.read() == seen.folder.read("study.json")
+    study.discard(CONFIG.trial_id)
+    study.write_bytes("later.json", b"{}")
+    study.write_bytes("study.json", b"other")
+    assert seen.committed() == [trial]
+    assert not seen.folder.exists("later.json")
+    assert seen.folder.files("later.json") == {}
+    with pytest.raises(FileNotFoundError):
+        seen.folder.read("later.json")
+    with seen.folder.opened("large.bin") as stream:
+        assert stream.read() == seen.folder.read("large.bin") == bytes(2 * KEPT)
+    assert study.snapshot().folder.read("study.json") == b"other"
 
 
 def test_a_failing_write_leaves_nothing(tmp_path):
