@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -110,6 +111,21 @@ def test_the_shares_are_those_of_the_label_maps(made, copy):
     assert found.other_seed.value == pytest.approx(np.mean(other))
     assert found.within[0].value == pytest.approx(np.mean(within))
     assert found.change.value == pytest.approx(0, abs=1e-12)
+
+
+def test_models_on_their_way_are_not_compared(made, copy):
+    """Early states of every training answer in another way, and change no number."""
+    rng = np.random.default_rng(1)
+    both = [read_side(open_study_folder(made)), read_side(open_study_folder(str(copy)))]
+    before = compare_groups(*both)
+    study = open_study_folder(str(copy))
+    for trial in study.committed():
+        config = replace(trial.config, stop_epoch=1)
+        maps = rng.integers(0, 3, (PLANES, SIDE, SIDE)).astype(np.uint8)
+        files = predictions(maps, config=config)
+        study.commit(config, files, metrics={"test_accuracy": 0.1}, planes={"test": PLANES})
+    assert compare_groups(both[0], read_side(study)) == before
+    assert differences(both[0], read_side(study)) == []
 
 
 def swap(study, a, b):
