@@ -10,7 +10,8 @@ from dbray.export.runs import Exported
 Schemas = Mapping[str, tuple[str, pa.Schema, int]]  # by table: its files, columns and rows
 
 DESCRIBED = {
-    "trials": "one row a trained model: its group, its seed, its config as JSON, its metrics",
+    "trials": "one row a trained model: its group, its seed, its epoch, its config as JSON, its "
+    "metrics",
     "history": "one row a model and epoch",
     "planes": "the planes: three images each, and where these lie on it",
     "anchors": "the three images of every plane",
@@ -29,6 +30,7 @@ DESCRIBED = {
     "randomness": "what each source of randomness does alone, with 95 % intervals",
     "errors": "test error and disagreement of models that share no seed, with 95 % intervals",
     "along_training": "agreement at epochs before the end, with 95 % intervals",
+    "branches": "how far trainings end from those that they part from, with 95 % intervals",
     "contrasts": "the differences that claims are made of, with 95 % intervals and p-values",
 }
 
@@ -49,14 +51,19 @@ def dataset_card(study: Exported, schemas: Schemas) -> str:
     rows = [
         f"| `{name}` | {count:,} | {DESCRIBED[name]} |" for name, (_, _, count) in schemas.items()
     ]
+    early = len(study.trials) - len(study.ends)
+    on_the_way = (
+        f"{early} trials more are states of them on their way (column `epoch`), in groups of their "
+        "own; of the scores, `along_training` alone is of them. "
+    )
     prose = [
         f"# {study.info['title']}",
         "",
-        f"Decision regions of {len(study.trials)} classifiers of {data['name']}, measured by dbray "
+        f"Decision regions of {len(study.ends)} classifiers of {data['name']}, measured by dbray "
         "after *Can Neural Nets Learn the Same Model Twice?* (Somepalli et al., CVPR 2022): every "
         f"model labels the same {side} x {side} points of the same planes through three images "
-        f"each; R is {side}. Classes by number: {classes}. The study's page "
-        "is `index.html`.",
+        f"each; R is {side}. {on_the_way if early else ''}Classes by number: {classes}. The "
+        "study's page is `index.html`.",
         "",
         "| config | rows | contents |",
         "| --- | --- | --- |",

@@ -98,6 +98,7 @@ def _tables(study: Exported) -> Iterator[tuple[str, pa.Table]]:
             "trial_id": run.trial_id,
             "group": run.group,
             "seed": trial.config.member,
+            "epoch": run.tags.get("epoch"),
             "config": canonical_json(run.params),
             **trial.metrics,
         }

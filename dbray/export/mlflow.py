@@ -65,10 +65,10 @@ class _Server:
             return False
         last = int(run.history[-1]["epoch"]) if run.history else 0
         metrics = [(name, value, last) for name, value in run.metrics.items()]
-        if there:
-            self._log(there.info.run_id, metrics, {}, {DIGEST: run.digest})
-            return True
         tags = {f"dbray.{name}": text for name, text in run.tags.items()}
+        if there:
+            self._log(there.info.run_id, metrics, {}, {**tags, DIGEST: run.digest})
+            return True
         made = self._begin(run.trial_id, run.trial_id, {**tags, "mlflow.parentRunId": parent})
         curves = [
             (name, value, int(row["epoch"]))

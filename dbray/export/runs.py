@@ -12,10 +12,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dbray.config import canonical_json, group_label
+from dbray.config import TrialConfig, canonical_json, group_label
 from dbray.errors import UserError
 from dbray.report.tables.score_tables import read_fragmentation, read_scores
 from dbray.store import CommittedTrial, Study, scope_of, stale_tables
+from dbray.store.scope import at_their_end
 
 PAGE = "report/index.html"
 GROUP_SCORES = {  # by table: what is taken of a group
@@ -35,10 +36,13 @@ class Run:
     ----------
     name
         Group and seed, for people.
+    group
+        Of a trial that stopped early: its group and the epoch, and no scores of the group.
     params
         Every field of the config that has a value; nested ones as ``training.epochs``.
     tags
-        Study, group and seed, and what is text among the metrics (the device).
+        Study, group and seed, the epoch (``2 of 8``: a trial that stopped early) of a training of
+        dbray's own, and what is text among the metrics (the device).
     history
         One row an epoch: ``epoch`` and what was measured then, all finite.
     metrics
@@ -80,9 +84,15 @@ class Exported:
         """The study's name."""
         return self.study.name
 
+    @property
+    def ends(self) -> list[CommittedTrial]:
+        """The trials that main scores are of: none that stopped early."""
+        return at_their_end(self.trials, self.info["group_by"])
+
     def group(self, trial: CommittedTrial) -> str:
-        """Label of a trial's group."""
-        return group_label(trial.config, self.info["group_by"])
+        """Label of a trial's group; with the epoch for one that stopped early."""
+        by = self.info["group_by"]
+        return group_label(trial.config, by if at_their_end([trial], by) else [*by, "stop_epoch"])
 
     def runs(self) -> Iterator[Run]:
         """One run a trial, by id; histories are read as they are asked for."""
@@ -99,6 +109,7 @@ class Exported:
                     "study": self.name,
                     "group": group,
                     "seed": trial.config.member,
+                    **_epoch(trial),
                     **{n: v for n, v in trial.metrics.items() if isinstance(v, str)},
                 },
                 history=[_finite(row) for row in self.history(trial)],
@@ -181,6 +192,13 @@ def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Scalar]:
         elif value is not None:
             found[f"{above}{name}"] = value
     return found
+
+
+def _epoch(trial: CommittedTrial) -> dict[str, str]:
+    config = trial.config
+    if not isinstance(config, TrialConfig):
+        return {}
+    return {"epoch": f"{config.last_epoch} of {config.training.epochs}"}
 
 
 def _group_scores(study: Study) -> defaultdict[str, dict[str, float]]:

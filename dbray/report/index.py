@@ -27,6 +27,7 @@ from dbray.store import (
     studies_in,
 )
 from dbray.store.pages import INDEX, REPORT
+from dbray.store.scope import at_their_end
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Entry:
     picture
         A model's regions, as a data URI; empty without pictures.
     about
-        Data set, groups and trials in words.
+        Data set, groups and trials (none that stopped early) in words.
     results
         Sentences: agreement within groups with intervals, then the claims.
     """
@@ -78,14 +79,15 @@ def _entry(study: Study) -> Entry:
     try:
         info = study.info
         inventory = study.inventory()
-        scope = scope_of(study, inventory.committed)
+        ends = at_their_end(inventory.committed, info["group_by"])
+        scope = scope_of(study, inventory.committed) if ends else None
         return Entry(
             name=study.name,
             link=link,
             title=info["title"],
-            picture=_picture(study, info, inventory.committed),
-            about=_about(info, inventory.committed),
-            results=_results(study, scope) if inventory.committed else (),
+            picture=_picture(study, info, ends) if ends else "",
+            about=_about(info, ends),
+            results=_results(study, scope) if scope else (),
             state=_state(study, info, inventory, scope),
             date=_date(info),
         )
@@ -118,7 +120,7 @@ def _results(study: Study, scope: Scope) -> list[str]:
     return [*agreement, f"Claims: {', '.join(told)}."] if told else agreement
 
 
-def _state(study: Study, info: Mapping[str, Any], inventory: Inventory, scope: Scope) -> str:
+def _state(study: Study, info: Mapping[str, Any], inventory: Inventory, scope: Scope | None) -> str:
     last = info["invocations"][-1] if info["invocations"] else {}
     wrong = len(inventory.damaged) + len(inventory.foreign)
     counted = {
@@ -127,7 +129,7 @@ def _state(study: Study, info: Mapping[str, Any], inventory: Inventory, scope: S
         "damaged": wrong,
     }
     troubles = [f"{count} trials {what}" for what, count in counted.items() if count]
-    if not inventory.committed:
+    if not scope:
         troubles.append("no finished trial yet")
     elif not study.folder.exists("scores/agreement_by_group.parquet"):
         troubles.append("not scored yet")

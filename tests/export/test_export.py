@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from in_process import run_without_ray
 from synthetic_study import write_synthetic_study
@@ -12,6 +13,7 @@ from synthetic_study import write_synthetic_study
 from dbray import StudyResults
 from dbray.errors import UserError
 from dbray.export import export_study
+from dbray.export.runs import exported
 from dbray.report import write_report
 from dbray.store import create_or_extend, open_study_folder, read_label_maps
 
@@ -28,6 +30,16 @@ def made(storage, seeds):
     study = write_synthetic_study(
         storage, groups=GROUPS, seeds=seeds, resolution=12, epochs=3, predictions=True
     )
+    write_report(study)
+    return study
+
+
+@pytest.fixture(scope="module")
+def looked_at_early(tmp_path_factory):
+    """Two trainings, each with its state after one of three epochs."""
+    storage = tmp_path_factory.mktemp("early")
+    about = {"resolution": 12, "epochs": 3, "predictions": True, "stops": (1,)}
+    study = write_synthetic_study(storage, groups={"vit": 0.63}, seeds=(0, 1), **about)
     write_report(study)
     return study
 
@@ -206,6 +218,25 @@ def test_the_command_says_what_is_new_and_where(scored, tmp_path):
         "4 trials added, 0 there already",
     ]
     assert (place / "README.md").is_file()
+
+
+def test_states_on_the_way_cannot_be_taken_for_ends(looked_at_early, tmp_path):
+    study = looked_at_early
+    early = {t.trial_id for t in study.committed() if t.config.stop_epoch}
+    runs = {run.trial_id: run for run in exported(study).runs()}
+    assert (len(runs), len(early)) == (4, 2)
+    for trial_id, run in runs.items():
+        group, epoch = ("vit/epoch 1", "1 of 3") if trial_id in early else ("vit", "3 of 3")
+        assert (run.group, run.tags["epoch"]) == (group, epoch)
+        assert run.name.startswith(f"{group}, seed ")
+        assert any(name.startswith("group/") for name in run.metrics) == (trial_id not in early)
+    export_study(study, "huggingface", str(tmp_path))
+    rows = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    told = {row["trial_id"]: (row["group"], row["epoch"]) for row in rows}
+    assert told == {i: (run.group, run.tags["epoch"]) for i, run in runs.items()}
+    card = (tmp_path / "README.md").read_text()
+    assert "Decision regions of 2 classifiers of digits" in card
+    assert "2 trials more are states of them on their way" in card
 
 
 @pytest.mark.parametrize(

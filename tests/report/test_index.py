@@ -3,11 +3,12 @@
 import html
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from browser import blank_page
 from synthetic_study import write_synthetic_study
-from tiny_study import DESCRIBED
+from tiny_study import CONFIG, DESCRIBED, labels, predictions
 
 from dbray.errors import UserError
 from dbray.report import LIVE, write_index, write_live, write_report
@@ -19,10 +20,13 @@ HOSTILE = "</style><script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory):
-    """Two studies, one of them without a page, a third that cannot be read, and no study."""
+    """Two studies, one of them without a page, a third that cannot be read, and no study.
+
+    The first has looked at its trainings on the way, too, which is in none of its numbers.
+    """
     top = tmp_path_factory.mktemp("studies")
     groups = {"resnet": 0.85, "vgg": 0.8, "vit": 0.6}
-    made = write_synthetic_study(top, "first", groups=groups, resolution=10, epochs=2)
+    made = write_synthetic_study(top, "first", groups=groups, resolution=10, epochs=2, stops=(1,))
     write_report(made)
     options = {"resolution": 10, "epochs": 2, "title": HOSTILE, "failures": ("vit",)}
     other = write_synthetic_study(top, "second", groups={"vit": 0.6}, **options)
@@ -48,6 +52,17 @@ def test_each_study_has_its_question_data_result_state_and_date(page):
     for state in ("finished", "1 trials failed; not scored yet", "cannot be read: "):
         assert f'<p class="note">{state}' in page
     assert "<h2>other" not in page
+
+
+def test_a_study_of_which_no_training_has_ended_says_so(tmp_path):
+    study = create_or_extend(str(tmp_path), "early", DESCRIBED | {"title": "A study"})
+    early = replace(CONFIG, stop_epoch=1)
+    files = predictions(labels(), config=early)
+    study.commit(early, files, metrics={"test_accuracy": 0.9}, planes={"test": 3})
+    write_index(str(tmp_path))
+    page = (tmp_path / "index.html").read_text()
+    assert "digits, 3 planes, 0 groups, 0 trials" in page
+    assert '<p class="note">no finished trial yet' in page
 
 
 def test_a_study_is_linked_where_it_has_a_page(page):

@@ -25,6 +25,7 @@ from dbray.scores.jackknife import (
     over_trials,
 )
 from dbray.store import CommittedTrial, Study, read_label_maps
+from dbray.store.scope import at_their_end
 
 SAME = (  # what must be equal for label maps to be comparable: path in study.json, name for people
     ("dataset.fingerprint", "data set"),
@@ -64,9 +65,9 @@ class Side:
 
 
 def read_side(study: Study) -> Side:
-    """A study with its finished trials by group."""
+    """A study with the trials that its main scores are of, by group: none that stopped early."""
     info, groups = study.info, dict[str, list[CommittedTrial]]()
-    for trial in study.committed():
+    for trial in at_their_end(study.committed(), info["group_by"]):
         groups.setdefault(group_label(trial.config, info["group_by"]), []).append(trial)
     return Side(study, info, groups)
 
