@@ -1,97 +1,107 @@
 """Speed as ratios to a peer or a physical limit: ``python -m benchmarks [NAME ...]``.
 
+``--record FILE`` adds what was found to a history, a line a run, and ``--against FILE`` says what
+has changed by more than the noise since the newest record of the same hardware;
+``benchmarks/history.jsonl`` is this project's.
+
 Some are tables of their own: ``python -m benchmarks scale [TRIALS ...]``, what studies of many
 trials cost; ``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they
 promise; ``python -m benchmarks pointing [STUDY]``, how fast the page's explorer answers.
 
-Both sides of a ratio run in the same process, taking turns; the best of the repetitions counts,
-as everything that disturbs a run makes it slower. Results go to standard output as a table.
+Both sides of a ratio run in the same process, taking turns, and CPU seconds are taken (of whole
+studies, seconds by the clock); the best of the repetitions counts, as everything that disturbs a
+run makes it slower. Results go to standard output as a table.
 """
 
+import argparse
 import os
-import platform
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from pathlib import Path
 
 # Before NumPy and torch are loaded: one thread on both sides of every ratio.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from benchmarks.history import append_record, comparison, newest, read_history, record_of
+from benchmarks.timing import Result
+from dbray.errors import UserError
 
 TABLES = ("scale", "coverage", "pointing")
 NAMES = ("agreement", "fragmentation", "labelling", "sweep", "tiny_trainings")
 
 
-@dataclass(frozen=True)
-class Result:
-    """One line of the table."""
-
-    what: str
-    ours: float  # seconds
-    theirs: float  # seconds, of the peer or the limit
-    peer: str
-    aim: str
-
-    @property
-    def ratio(self) -> float:
-        """Seconds of the peer over ours: above 1, we are faster."""
-        return self.theirs / self.ours
-
-
-def best_of(repetitions: int, *calls: Callable[[], object]) -> list[float]:
-    """Shortest time in seconds of each call, the calls taking turns."""
-    shortest = [float("inf")] * len(calls)
-    for _ in range(repetitions):
-        for number, call in enumerate(calls):
-            started = time.perf_counter()
-            call()
-            shortest[number] = min(shortest[number], time.perf_counter() - started)
-    return shortest
-
-
 def main() -> None:
     """Run the named benchmarks, or all that are ratios."""
-    chosen = sys.argv[1:] or list(NAMES)
-    if chosen[0] in TABLES:
-        _print_machine()
-        import_module(f"benchmarks.{chosen[0]}").main(chosen[1:])
+    asked = _parser().parse_intermixed_args()
+    try:
+        _run(asked.names or list(NAMES), asked.record, asked.against)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *TABLES))}")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="add the run to a history")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="compare with a history")
+    return parser
+
+
+def _run(chosen: list[str], record: Path | None, against: Path | None) -> None:
+    if chosen[0] not in TABLES:
+        _compare_and_record(chosen, record, against)
         return
+    if record or against:
+        raise UserError(f"{chosen[0]} is a table of its own: only ratios have a history")
+    _print_machine()
+    import_module(f"benchmarks.{chosen[0]}").main(chosen[1:])
+
+
+def _compare_and_record(chosen: list[str], record: Path | None, against: Path | None) -> None:
     unknown = [name for name in chosen if name not in NAMES]
     if unknown:
         names = ", ".join((*NAMES, *TABLES))
-        sys.exit(f"error: benchmark {unknown[0]!r} is unknown; choose from {names}")
+        raise UserError(f"benchmark {unknown[0]!r} is unknown; choose from {names}")
+    # Whatever is wrong with the files is said before minutes of measuring.
+    histories = {path: read_history(path) for path in (record, against) if path and path.exists()}
+    if against and not histories.get(against):
+        raise UserError(f"{against}: no record to compare with; make one with --record {against}")
+    if record and not record.parent.is_dir():
+        raise UserError(f"{record.parent}: no such folder to keep a history in")
     _print_machine()
-    print("| what | dbray, s | peer, s | peer / dbray | peer | aim |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name in chosen:
-        for result in _benchmark(name)():
-            print(
-                f"| {result.what} | {result.ours:.3f} | {result.theirs:.3f} | {result.ratio:.2f} "
-                f"| {result.peer} | {result.aim} |",
-                flush=True,
-            )
+    found = record_of(_measure(chosen))
+    if against and (before := newest(histories[against], found)):
+        print()
+        for line in comparison(before, found):
+            print(line)
+    if record:
+        append_record(record, found)
 
 
 def _print_machine() -> None:
-    print(f"{_cpu()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
-    libraries = ("numpy", "torch", "numba", "connected-components-3d", "ray")
-    print(", ".join(f"{name} {version(name)}" for name in libraries), end="\n\n")
+    here = record_of([])
+    print(f"{here.hardware}, {here.date[:10]}, commit {here.commit or 'unknown'}")
+    print(", ".join(f"{name} {number}" for name, number in here.versions.items()), end="\n\n")
 
 
-def _benchmark(name: str) -> Callable[[], list[Result]]:
-    run: Callable[[], list[Result]] = import_module(f"benchmarks.{name}").run
-    return run
-
-
-def _cpu() -> str:
-    from dbray.study.provenance import cpu_name
-
-    return f"{cpu_name()}, Python {platform.python_version()}"
+def _measure(chosen: list[str]) -> list[Result]:
+    print("| what | dbray, s | peer, s | peer / dbray | over repetitions | peer | aim |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    found = []
+    for name in chosen:
+        run: Callable[[], list[Result]] = import_module(f"benchmarks.{name}").run
+        for result in run():
+            found.append(result)
+            spread = f"{min(result.ratios):.2f} to {max(result.ratios):.2f}"
+            peer = "; ".join(filter(None, (result.peer, result.remark)))
+            print(
+                f"| {result.what} | {min(result.ours):.3f} | {min(result.theirs):.3f} "
+                f"| {result.ratio:.2f} | {spread} | {peer} | {result.aim} |",
+                flush=True,
+            )
+    return found
 
 
 if __name__ == "__main__":
-    # The benchmarks import this module by its name; they must get this very one.
-    sys.modules["benchmarks.__main__"] = sys.modules[__name__]
     main()

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from benchmarks.__main__ import Result, best_of
 from benchmarks.label_maps import make_label_maps
+from benchmarks.timing import Result, take_turns
 from dbray.scores.fragmentation import count_regions
 
 PLANES = 1000
@@ -15,7 +15,7 @@ def run() -> list[Result]:
     """Time 1000 planes of 50 x 50 points."""
     maps = make_label_maps(1, PLANES)[0]
     assert count_regions(maps).tolist() == _each_class(maps)
-    ours, theirs = best_of(3, lambda: count_regions(maps), lambda: _each_class(maps))
+    ours, theirs = take_turns(lambda: count_regions(maps), lambda: _each_class(maps))
     about = f"fragmentation, {PLANES} planes, R = 50"
     return [Result(about, ours, theirs, "scikit-image, one class at a time", ">= 13")]
 

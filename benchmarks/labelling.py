@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.__main__ import Result, best_of
+from benchmarks.timing import Result, take_turns
 from dbray.architectures import build_model
 from dbray.datasets import load_dataset
 from dbray.labelling import BATCH_ON_CPU, label_planes
@@ -23,8 +23,8 @@ def run() -> list[Result]:
     noise = torch.randn(PLANES, 3, 3072, generator=torch.Generator().manual_seed(0))
     large = [plane_frame(anchors.numpy()) for anchors in noise]
     small = [_time(name, frames, (1, 8, 8)) for name in SEVEN]
-    mean = sum(result.ours / result.theirs for result in small) / len(small)
-    small[-1] = replace(small[-1], peer=f"{small[-1].peer}; mean of the seven {mean:.2f}")
+    mean = sum(1 / result.ratio for result in small) / len(small)
+    small[-1] = replace(small[-1], remark=f"{small[-1].remark}; mean of the seven {mean:.2f}")
     others = [_time("mlp", frames, (1, 8, 8), aim="")]
     others += [_time("resnet18k", large, (3, 32, 32))]
     return [*small, *others, _time("fcnet", large, (3, 32, 32), aim="<= 0.40 of it")]
@@ -49,15 +49,16 @@ def _time(
         )
         assert len(list(maps)) == len(frames)
 
-    labelled, forward = best_of(5, ours, lambda: _forward(model, ready))
-    side = f"{shape[1]}x{shape[2]}"
-    return Result(
-        f"labelling {PLANES} planes, {name} on {side} ({PLANES / labelled:.0f} planes/s)",
+    labelled, forward = take_turns(ours, lambda: _forward(model, ready))
+    result = Result(
+        f"labelling {PLANES} planes, {name} on {shape[1]}x{shape[2]}",
         labelled,
         forward,
-        f"forward pass alone (dbray takes {labelled / forward:.2f} of it)",
+        "forward pass alone",
         aim,
     )
+    figures = f"{PLANES / min(labelled):.0f} planes/s, {1 / result.ratio:.2f} of it"
+    return replace(result, remark=figures)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Peak memory of a command with all the processes that it starts, Ray's among them."""
+"""What a command takes with all the processes that it starts, Ray's among them."""
 
 import contextlib
 import subprocess
@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 POLL_SECONDS = 0.2
 
@@ -29,6 +31,20 @@ def run_watched(command: Sequence[str]) -> tuple[str, float, int]:
     if process.returncode:
         sys.exit(f"error: {' '.join(command)[:200]}\n{complaints[-2000:]}")
     return printed, seconds, peak
+
+
+def cpu_seconds() -> float:
+    """User and system time that this process and its descendants have taken so far.
+
+    A process that has ended counts where its parent has waited for it.
+    """
+    total = 0.0
+    own = psutil.Process()
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def _family(root: int) -> set[int]:

@@ -1,11 +1,12 @@
-"""Studies of many trials: seconds and peak memory of each step.
+"""Studies of many trials: seconds, CPU seconds and peak memory of each step.
 
 ``python -m benchmarks scale [TRIALS ...]``; without numbers, of 200 and of 1000 trials.
 
 Label maps are made, not trained, and committed by the store's own code; groups of five seeds, 10
 planes of 50 x 50 points. Each step is a process of its own, and its peak memory is that of all its
 processes, with Python, torch and Ray. Seconds leave out the imports and Ray's start, but in the
-last step, which is the whole command of a finished study, run a second time.
+last step, which is the whole command of a finished study, run a second time. CPU seconds are those
+of all the step's processes, user and system: other work on the machine does not add to them.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.label_maps import make_label_maps
-from benchmarks.processes import run_watched
+from benchmarks.processes import cpu_seconds, run_watched
 from dbray.datasets import load_dataset
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.contrasts import Contrasts
@@ -46,24 +47,30 @@ Step = Callable[[Study, int], None]
 
 
 def main(arguments: list[str]) -> None:
-    """Print a table: trials, step, seconds, peak memory."""
-    print("| trials | step | seconds | peak memory, MB | result, MB |")
-    print("| --- | --- | --- | --- | --- |")
+    """Print a table: trials, step, seconds, CPU seconds, peak memory."""
+    print("| trials | step | seconds | CPU seconds | peak memory, MB | result, MB |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for trials in [int(text) for text in arguments] or USUAL:
         with tempfile.TemporaryDirectory() as storage:
             run_watched(_sweep(storage, 1))  # the first trial is a real one
             for step in STEPS:
                 command = [sys.executable, "-m", "benchmarks.scale", step, storage, str(trials)]
                 printed, _, peak = run_watched(command)
-                seconds, size = printed.split()
-                _print_row(trials, step, float(seconds), peak, float(size))
-            _, seconds_all, peak = run_watched(_sweep(storage, trials))
-            _print_row(trials, "the whole command again", seconds_all, peak, 0)
+                seconds, cpu, size = map(float, printed.split())
+                _print_row(trials, step, (seconds, cpu), peak, size)
+            before = cpu_seconds()
+            _, seconds, peak = run_watched(_sweep(storage, trials))
+            _print_row(
+                trials, "the whole command again", (seconds, cpu_seconds() - before), peak, 0
+            )
 
 
-def _print_row(trials: int, step: str, seconds: float, peak: int, size: float) -> None:
+def _print_row(
+    trials: int, step: str, seconds: tuple[float, float], peak: int, size: float
+) -> None:
+    wall, cpu = seconds
     made = f"{size / 1e6:.2f}" if size else ""
-    print(f"| {trials} | {step} | {seconds:.2f} | {peak / 1e6:.0f} | {made} |", flush=True)
+    print(f"| {trials} | {step} | {wall:.2f} | {cpu:.2f} | {peak / 1e6:.0f} | {made} |", flush=True)
 
 
 def _sweep(storage: str, trials: int) -> list[str]:
@@ -191,7 +198,7 @@ NOT_ON_RAY = ("commit", "list", "index", "list with the index", "check the files
 
 
 def _run_step() -> None:
-    """One step in this process: its seconds, and the bytes of what it made."""
+    """One step in this process: its seconds, CPU seconds, and the bytes of what it made."""
     parser = argparse.ArgumentParser()
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("storage")
@@ -200,14 +207,15 @@ def _run_step() -> None:
     study = open_study(asked.storage, NAME)
     run, made = STEPS[asked.step]
     with contextlib.nullcontext() if asked.step in NOT_ON_RAY else ray_session(find_cluster()):
-        seconds = _timed(run, study, asked.trials)
-    print(seconds, len(study.folder.read(made)) if made else 0)
+        seconds, cpu = _timed(run, study, asked.trials)
+    print(seconds, cpu, len(study.folder.read(made)) if made else 0)
 
 
-def _timed(run: Step, study: Study, trials: int) -> float:
-    started = time.perf_counter()
+def _timed(run: Step, study: Study, trials: int) -> tuple[float, float]:
+    """Seconds by the clock, and of CPU."""
+    started, cpu = time.perf_counter(), cpu_seconds()
     run(study, trials)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, cpu_seconds() - cpu
 
 
 if __name__ == "__main__":

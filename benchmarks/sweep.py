@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.__main__ import Result
+from benchmarks.timing import Result
 from dbray.store import open_study
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
@@ -34,7 +34,7 @@ def of_study(script: str, what: str, whole: str, sweep: str, *options: str) -> l
     compute = sum(t.metrics["train_seconds"] + t.metrics["label_seconds"] for t in trials)
     limit = compute / (os.cpu_count() or 1)
     return [
-        Result(f"{what}, {len(trials)} trials, {part}", time_, limit, LIMIT, aim)
+        Result(f"{what}, {len(trials)} trials, {part}", (time_,), (limit,), LIMIT, aim)
         for part, time_, aim in (
             ("the whole command", seconds, whole),
             ("the sweep", invocation["sweep_seconds"], sweep),

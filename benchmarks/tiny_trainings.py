@@ -1,7 +1,7 @@
 """Trainings that take seconds: what grouping them in a process brings."""
 
-from benchmarks.__main__ import Result
 from benchmarks.sweep import of_study
+from benchmarks.timing import Result
 
 
 def run() -> list[Result]:
