@@ -143,5 +143,5 @@ def _at(axis: Mapping[str, Any], place: _Place) -> int | None:
     return None if here is None else axis["values"].index(here[1])
 
 
-def _order(group: Mapping[str, Any]) -> Sequence[int]:
+def _order(group: Mapping[str, Any]) -> list[int]:
     return [group["row"], *(-1 if at is None else at for at in group["at"])]
