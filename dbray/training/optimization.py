@@ -26,8 +26,10 @@ def make_optimizer(
     ``sam``: Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization,
     ICLR 2021: the gradient that SGD takes is that at w + radius * g / |g|.
     """
-    rate, decay = config.learning_rate, config.weight_decay
-    sgd: dict[str, Any] = {"lr": rate, "momentum": config.momentum, "weight_decay": decay}
+    # Fused: one call for all parameters. Tensor by tensor, a small network's step spends a third of
+    # its time here.
+    common = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
+    sgd: dict[str, Any] = {**common, "momentum": config.momentum}
     if config.optimizer == "sam":
         from pytorch_optimizer import SAM  # slow to import
 
@@ -36,7 +38,7 @@ def make_optimizer(
     if config.optimizer == "sgd":
         return _uncompiled(torch.optim.SGD)(parameters, **sgd)
     adaptive = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return _uncompiled(adaptive)(parameters, lr=rate, weight_decay=decay)
+    return _uncompiled(adaptive)(parameters, **common)
 
 
 @cache

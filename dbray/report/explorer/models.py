@@ -1,6 +1,6 @@
 """Which models an explorer shows, in which rows, and along which axes they lie."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
