@@ -49,7 +49,10 @@ def test_every_option_the_readme_names_exists(tmp_path):
 @pytest.mark.parametrize(
     ("name", "schema"),
     [
-        *((name, getattr(schemas, name)) for name in ("PLANES", "ANCHORS", "HISTORY", "LINES")),
+        *(
+            (name, getattr(schemas, name))
+            for name in ("PLANES", "ANCHORS", "HISTORY", "LINES", "RECORDS")
+        ),
         *SCORE_TABLES.items(),
     ],
 )
