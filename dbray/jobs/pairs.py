@@ -130,8 +130,9 @@ class GroupPair:
 
 def group_pairs(task: PairTask) -> Iterator[GroupPair]:
     """Pairs of groups that the task's two blocks hold."""
+    slices_b = task.right.group_slices()
     for i, (group_a, rows) in enumerate(task.a.group_slices().items()):
-        for j, (group_b, columns) in enumerate(task.right.group_slices().items()):
+        for j, (group_b, columns) in enumerate(slices_b.items()):
             if group_a == group_b:
                 counts = rows.stop - rows.start > 1
             else:
