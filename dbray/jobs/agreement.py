@@ -7,6 +7,7 @@ step holds the label maps of all trials, and how the work is cut does not change
 
 import math
 import operator
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, reduce
@@ -29,7 +30,15 @@ from dbray.jobs.pairs import (
     sum_pairs,
 )
 from dbray.scores.agreement import cohens_kappa, mean_jaccard
-from dbray.scores.jackknife import SHARE, Parts, across_pairs, estimate, over_pairs
+from dbray.scores.intervals import Estimate
+from dbray.scores.jackknife import (
+    SHARE,
+    Parts,
+    across_pairs,
+    estimate,
+    estimates_across,
+    over_pairs,
+)
 from dbray.store import Study
 from dbray.store.scope import Scope
 from dbray.store.score_schemas import AGREEMENT, AGREEMENT_BY_GROUP
@@ -126,9 +135,11 @@ def _finish(
         schema=AGREEMENT,
     )
     groups = []
-    for both in group_pairs(task):
-        parts = _parts(task, sums, both)
-        contrasts.take(Key("agreement", kind, *both.names), parts)
+    both_groups = list(group_pairs(task))
+    for both, found in zip(both_groups, _estimates(task, sums, both_groups), strict=True):
+        key = Key("agreement", kind, *both.names)
+        if contrasts.wants(key):
+            contrasts.take(key, _parts(task, sums, both))
         # Pairs that do not count hold zero in both matrices.
         means = {
             "kappa": float(kappa[both.members].sum()) / both.pairs,
@@ -139,13 +150,42 @@ def _finish(
                 "group_a": both.names[0],
                 "group_b": both.names[1],
                 "kind": kind,
-                **interval_columns("agreement", estimate(parts, bounds=SHARE), alone=True),
+                **interval_columns("agreement", found, alone=True),
                 **means,
                 "pairs": both.pairs,
                 "planes": len(task.kind_planes),
             }
         )
     return pairs, groups
+
+
+def _estimates(
+    task: PairTask, sums: PairSums, both_groups: Sequence[GroupPair]
+) -> Iterator[Estimate]:
+    """Agreement of each two groups; those of the same numbers of trials are worked out at once."""
+    alike: dict[tuple[int, int], list[GroupPair]] = defaultdict(list)
+    for both in both_groups:
+        if not both.is_within:
+            alike[both.shape].append(both)
+    across = {shape: iter(_across(task, sums, some)) for shape, some in alike.items()}
+    for both in both_groups:
+        if both.is_within:
+            yield estimate(_parts(task, sums, both), bounds=SHARE)
+        else:
+            yield next(across[both.shape])
+
+
+def _across(task: PairTask, sums: PairSums, alike: Sequence[GroupPair]) -> list[Estimate]:
+    """Agreement of K pairs of different groups of S_a and S_b trials."""
+    places = tuple(np.array([both.place for both in alike]).T)
+    starts = np.array([[members.start for members in both.members] for both in alike])
+    rows, columns = (starts[:, [side]] + np.arange(alike[0].shape[side]) for side in (0, 1))
+    return estimates_across(
+        sums.by_plane[:, *places].T / (alike[0].pairs * task.points),
+        sums.agreements[rows[:, :, None], columns[:, None, :]],
+        len(task.kind_planes) * task.points,
+        bounds=SHARE,
+    )
 
 
 def _parts(task: PairTask, sums: PairSums, both: GroupPair) -> Parts:

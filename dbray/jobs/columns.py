@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dbray.scores.jackknife import Estimate
+from dbray.scores.intervals import Estimate
 
 
 def interval_columns(name: str, found: Estimate, *, alone: bool = False) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class Contrasts:
             for key in contrast.weights:
                 self._uses[key].append(place)
 
+    def wants(self, key: Key) -> bool:
+        """Whether some contrast uses a score."""
+        return key in self._uses
+
     def take(self, key: Key, parts: Parts) -> None:
         """Take in a score; one that no contrast uses is let go."""
         for place in self._uses.get(key, ()):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dbray.scores.agreement import count_agreements
 from dbray.store import CommittedTrial, Study, read_label_maps
 
-TRIALS_PER_BLOCK = 200  # at most; a block grows past it only for a group that is larger by itself
+TRIALS_PER_BLOCK = 500  # at most; a block grows past it only for a group that is larger by itself
 WORKING_BYTES = 128 * 2**20  # of label maps, and of counts, that a task holds at a time
 
 
@@ -116,16 +116,23 @@ class GroupPair:
         return self.names[0] == self.names[1]
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Trials of each group."""
+        a, b = self.members
+        return a.stop - a.start, b.stop - b.start
+
+    @property
     def pairs(self) -> int:
         """Pairs of trials."""
-        a, b = (members.stop - members.start for members in self.members)
-        return int(a * (a - 1) // 2 if self.is_within else a * b)
+        a, b = self.shape
+        return a * (a - 1) // 2 if self.is_within else a * b
 
 
 def group_pairs(task: PairTask) -> Iterator[GroupPair]:
     """Pairs of groups that the task's two blocks hold."""
+    slices_b = task.right.group_slices()
     for i, (group_a, rows) in enumerate(task.a.group_slices().items()):
-        for j, (group_b, columns) in enumerate(task.right.group_slices().items()):
+        for j, (group_b, columns) in enumerate(slices_b.items()):
             if group_a == group_b:
                 counts = rows.stop - rows.start > 1
             else:

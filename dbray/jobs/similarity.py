@@ -23,7 +23,8 @@ from dbray.store.schemas import probabilities_from_table
 from dbray.store.scope import Scope
 from dbray.store.score_schemas import SIMILARITY
 
-TRIALS_PER_BLOCK = 128  # at most: a second or so of work for two blocks
+TERMS_A_TASK = 1e9  # pairs x images x classes of two blocks: two seconds or so of work
+TRIALS_PER_BLOCK = 128  # at most, where pairs across groups, worked out in vain, are most
 WORKING_BYTES = 256 * 2**20  # of two blocks' answers, which are held at a time
 Block = tuple[CommittedTrial, ...]
 
@@ -112,8 +113,9 @@ class SimilarityJob:
         """As many trials with answers like this one's as memory allows."""
         with self.study.open_table(f"trials/{trial.trial_id}/{FILE}") as file:
             images: int = file.metadata.num_rows
-        fitting = WORKING_BYTES // (2 * 4 * images * self.scope.classes)
-        return max(1, min(TRIALS_PER_BLOCK, fitting))
+        terms = images * self.scope.classes
+        size = min(int((TERMS_A_TASK / terms) ** 0.5), WORKING_BYTES // (2 * 4 * terms))
+        return max(1, min(size, TRIALS_PER_BLOCK) if self.scope.within_groups else size)
 
     def _answers(self, block: Block) -> Answers:
         tables = [self.study.read_table(f"trials/{trial.trial_id}/{FILE}") for trial in block]

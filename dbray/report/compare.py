@@ -19,7 +19,7 @@ from dbray.report.tables.two_studies import (
     differences,
     read_side,
 )
-from dbray.scores.jackknife import Estimate
+from dbray.scores.intervals import Estimate
 from dbray.store import Study
 
 ROW = 46  # px, of a group

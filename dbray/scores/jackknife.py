@@ -20,6 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from dbray.scores.intervals import (
+    Estimate,
+    Term,
+    interval,
+    jackknife_variances,
+    plane_variances,
+    satterthwaite,
+)
+
 LEVEL = 0.95
 SHARE = (0.0, 1.0)  # range of an agreement or an accuracy
 DIFFERENCE = (-1.0, 1.0)  # of two of these
@@ -52,30 +61,6 @@ class Parts:
     by_plane: Float64
     without: Mapping[str, Float64]
     rounding: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A score, or the difference of two, with its interval.
-
-    Attributes
-    ----------
-    low, high
-        Ends of the interval; NaN where nothing is known that could vary.
-    p
-        Of the two-sided t test that the true value is zero.
-    planes_only
-        Whether some group is too small for its trials to vary, so that the interval holds for new
-        planes alone and decides nothing.
-    """
-
-    value: float
-    low: float
-    high: float
-    standard_error: float
-    degrees_of_freedom: float
-    p: float
-    planes_only: bool = False
 
 
 @dataclass
@@ -215,25 +200,43 @@ def estimate(
     bounds
         Range of the score, to which the interval is cut.
     """
-    terms = _of_planes(parts.by_plane) + _of_trials(parts)
-    variance = sum(term for term, _ in terms)
-    freedom = _satterthwaite(terms)
+    terms = [(float(term), freedom) for term, freedom in plane_variances(parts.by_plane)]
     planes_only = any(len(scores) < 2 for scores in parts.without.values())
-    if not terms:
-        nan = float("nan")
-        return Estimate(parts.value, nan, nan, nan, nan, 1.0, planes_only)
-    error = variance**0.5
-    half = float(special.stdtrit(freedom, (1 + level) / 2)) * error
-    p = float(2 * special.stdtr(freedom, -abs(parts.value) / error)) if error else 0.0
-    return Estimate(
-        parts.value,
-        max(parts.value - half, bounds[0]),
-        min(parts.value + half, bounds[1]),
-        error,
-        freedom,
-        p if error or parts.value else 1.0,
-        planes_only,
-    )
+    return interval(parts.value, [*terms, *_of_trials(parts)], planes_only, bounds, level)
+
+
+def estimates_across(
+    by_plane: Float64, sums: NDArray[np.int64], points: int, *, bounds: tuple[float, float]
+) -> list[Estimate]:
+    """Agreement between two groups, for K pairs of groups: ``estimate`` of their ``across_pairs``.
+
+    Equal to it to the bit. Thousands of trials have hundreds of thousands of pairs of groups, and
+    calls of NumPy for each would take longer than all counting.
+
+    Parameters
+    ----------
+    by_plane
+        Agreement on each plane, shape (K, P).
+    sums
+        Points on which each pair of trials agrees, shape (K, S_a, S_b).
+    points
+        Points of a pair of trials, over all planes.
+    """
+    _, *counts = sums.shape
+    total = sums.sum(axis=(1, 2))
+    terms = plane_variances(np.ascontiguousarray(by_plane))
+    for axis, count in enumerate(counts):
+        if count > 1:
+            own = np.ascontiguousarray(sums.sum(axis=2 - axis))
+            left = (count - 1) * counts[1 - axis] * points
+            terms.append((jackknife_variances((total[:, None] - own) / left), count - 1))
+    freedoms = [freedom for _, freedom in terms]
+    variances = zip(*(term.tolist() for term, _ in terms), strict=True)
+    values = (total / (counts[0] * counts[1] * points)).tolist()
+    return [
+        interval(value, list(zip(row, freedoms, strict=True)), 1 in counts, bounds, LEVEL)
+        for value, row in zip(values, variances if terms else [()] * len(values), strict=True)
+    ]
 
 
 def seeds_to_decide(parts: Parts, *, level: float = LEVEL) -> int | None:
@@ -247,47 +250,28 @@ def seeds_to_decide(parts: Parts, *, level: float = LEVEL) -> int | None:
     -------
     None if that takes more than ``MOST_SEEDS``, or cannot be said of so few trials.
     """
-    of_planes, of_trials = _of_planes(parts.by_plane), _of_trials(parts)
+    of_planes = [(float(term), freedom) for term, freedom in plane_variances(parts.by_plane)]
+    of_trials = _of_trials(parts)
     if not parts.value or len(of_trials) < len(parts.without):
         return None
     one_trial = [variance * (freedom + 1) for variance, freedom in of_trials]
     for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
         terms = [*of_planes, *((each / seeds, seeds - 1) for each in one_trial)]
         error = sum(term for term, _ in terms) ** 0.5
-        if abs(parts.value) > special.stdtrit(_satterthwaite(terms), (1 + level) / 2) * error:
+        if abs(parts.value) > special.stdtrit(satterthwaite(terms), (1 + level) / 2) * error:
             return seeds
     return None
 
 
-def _of_trials(parts: Parts) -> list[tuple[float, int]]:
+def _of_trials(parts: Parts) -> list[Term]:
     """Variance over the trials of each group that can be left out, and its degrees of freedom."""
     terms = []
     for group, scores in parts.without.items():
         kept = scores[~np.isnan(scores)]
         if len(kept) > 1:
             least = parts.rounding.get(group, 0.0)
-            terms.append((max(_jackknife(kept), least), len(kept) - 1))
+            terms.append((max(float(jackknife_variances(kept)), least), len(kept) - 1))
     return terms
-
-
-def _of_planes(by_plane: Float64) -> list[tuple[float, int]]:
-    """Variance of the mean over planes, if there are two or more, and its degrees of freedom."""
-    planes = len(by_plane)
-    return [(float(by_plane.var(ddof=1)) / planes, planes - 1)] if planes > 1 else []
-
-
-def _jackknife(scores: Float64) -> float:
-    """Variance of a score over its trials, from its values without each of them."""
-    count = len(scores)
-    return (count - 1) / count * float(np.square(scores - scores.mean()).sum())
-
-
-def _satterthwaite(terms: Sequence[tuple[float, int]]) -> float:
-    """Degrees of freedom of a sum of variances."""
-    spread = sum(term**2 / freedom for term, freedom in terms)
-    if not spread:
-        return float(sum(freedom for _, freedom in terms))
-    return sum(term for term, _ in terms) ** 2 / spread
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

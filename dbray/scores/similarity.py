@@ -161,7 +161,8 @@ def _as_float(_typing_context: Any, _bits: Any) -> Any:  # noqa: ANN401 - numba'
     return types.float64(types.int64), generate
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+# A product and a sum in one instruction and one rounding: faster, and no less exact.
+@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
 def _entropy_term(probability: float) -> float:
     """``-p log2(p)`` to a relative 1e-14, or to 1e-300; 0 for 0.
 

@@ -191,7 +191,7 @@ def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatc
     whole = table_bytes(study)
     monkeypatch.setattr(pairs, "TRIALS_PER_BLOCK", 3)
     monkeypatch.setattr(agreement, "PAIR_POINTS_A_TASK", 200)
-    monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", 4)
+    monkeypatch.setattr(similarity, "TERMS_A_TASK", 4**2 * IMAGES * C)
     blocks = pairs.blocks_of(scope_of(study, study.committed()).grouped_trials, C)
     assert len(blocks) == 2
     jobs.score(study)
@@ -211,7 +211,7 @@ def test_every_cut_of_the_work_gives_the_same_bytes(local_ray, study, monkeypatc
 @pytest.mark.parametrize("block", [32, 4, 2, 1])
 def test_similarity_of_every_pair_equals_brute_force(local_ray, study, monkeypatch, block):
     """Of trials in one group and in two, in one block and in two."""
-    monkeypatch.setattr(similarity, "TRIALS_PER_BLOCK", block)
+    monkeypatch.setattr(similarity, "TERMS_A_TASK", block**2 * IMAGES * C)
     scope = scope_of(study, study.committed())
     job = similarity.SimilarityJob(study, scope)
     blocks = -(-len(scope.grouped_trials) // block)

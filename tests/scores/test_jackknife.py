@@ -8,11 +8,13 @@ from scipy import stats
 
 from dbray.scores.jackknife import (
     MOST_SEEDS,
+    SHARE,
     Parts,
     across_pairs,
     combined,
     crossed,
     estimate,
+    estimates_across,
     holm,
     over_pairs,
     over_trials,
@@ -251,3 +253,19 @@ def test_intervals_cover_what_they_promise(spread):
         found = estimate(over_pairs(by_plane, points.sum(axis=0), 300_000, "a"))
         hits += found.low <= 0.7 <= found.high
     assert 0.91 <= hits / repetitions <= 0.99
+
+
+@pytest.mark.parametrize("planes", [1, 2, 10, 131])
+@pytest.mark.parametrize("seeds", [(1, 1), (1, 3), (5, 5), (9, 2), (17, 33)])
+def test_many_pairs_of_groups_at_once_give_the_same_bits_as_one_by_one(planes, seeds):
+    rng = np.random.default_rng(planes)
+    by_plane = rng.random((planes, 7)).T  # planes first in memory, as scores come
+    sums = rng.integers(0, planes * POINTS, (7, *seeds))
+    sums[0] = planes * POINTS  # nothing varies
+    by_plane[0] = 1
+    alone = [
+        estimate(across_pairs(shares, of_pair, planes * POINTS, ("a", "b")), bounds=SHARE)
+        for shares, of_pair in zip(by_plane, sums, strict=True)
+    ]
+    found = estimates_across(by_plane, sums, planes * POINTS, bounds=SHARE)
+    assert list(map(repr, found)) == list(map(repr, alone))  # a NaN equals itself

@@ -6,7 +6,7 @@ from dbray.claims.names import display_name
 from dbray.claims.words import PLANES_ONLY
 from dbray.report.page.page import Finding
 from dbray.report.tables.two_studies import GroupPair
-from dbray.scores.jackknife import Estimate
+from dbray.scores.intervals import Estimate
 
 SIGNIFICANT = 0.05
 

@@ -12,10 +12,10 @@ from dbray.config import TrialConfig, group_label, stored_config
 from dbray.errors import UserError
 from dbray.planes import plane_ids_of
 from dbray.scores.agreement import count_agreements
+from dbray.scores.intervals import Estimate
 from dbray.scores.jackknife import (
     DIFFERENCE,
     SHARE,
-    Estimate,
     Float64,
     Parts,
     combined,
