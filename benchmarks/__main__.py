@@ -20,7 +20,7 @@ from importlib.metadata import version
 # Before NumPy and torch are loaded: one thread on both sides of every ratio.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-TABLES = ("scale", "coverage", "pointing")
+TABLES = ("scale", "nodes", "coverage", "pointing")
 NAMES = ("agreement", "fragmentation", "labelling", "sweep", "tiny_trainings")
 
 
