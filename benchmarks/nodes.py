@@ -1,18 +1,20 @@
 """A study on a cluster of many nodes, whose command is killed half way.
 
-``python -m benchmarks nodes [NODES] [TRIALS] [directory | s3]``; without numbers, 4 nodes and 100
-trials in a directory.
+``python -m benchmarks nodes [NODES] [TRIALS] [--slots SLOTS] [--s3]``; without numbers, 4 nodes and
+100 trials.
 
-Nodes are Ray's own processes (``ray.cluster_utils``) on this machine, one CPU each, beside a head
-that does no trials. Trials go the ordinary way from the command to their commit and cost little: a
-network of a few units, one epoch of one step on digits, 2 planes of 4 x 4 points; groups of five
-seeds, ``--pairs groups``. The command is killed once half of the trials are done and given again;
-when it has ended it is given a third time. S3 is a local server, whose log has the requests.
+Nodes are Ray's own processes (``ray.cluster_utils``) on this machine, beside a head. As many as
+there are slots have one CPU each for a trial, the others none: a process with torch takes half a
+gigabyte, a node a tenth. Trials go the ordinary way from the command to their commit and cost
+little: a network of a few units, one epoch of one step on digits, 2 planes of 4 x 4 points; groups
+of five seeds, ``--pairs groups``. The command is killed once half of the trials are done and given
+again; when it has ended it is given a third time. S3 is a local server, whose log has the requests.
 
 Memory is the proportional set size. The driver's processor seconds are what it takes wherever it
 runs; all other seconds share this machine's cores with all nodes.
 """
 
+import argparse
 import contextlib
 import os
 import re
@@ -47,10 +49,11 @@ PATIENCE = {
     "RAY_worker_register_timeout_seconds": "1800",
     "RAY_health_check_timeout_ms": "600000",
     "RAY_health_check_failure_threshold": "100",
+    "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 DONE = re.compile(r"\[\d+/\d+\] (.*) done in ")
-REQUEST = re.compile(r'"?\S*?(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP')
+REQUEST = re.compile("(GET|HEAD|PUT|POST|DELETE) (\\S+) HTTP")
 
 Count = Callable[[], Counter[str]]  # of the storage's requests so far, by what they are
 
@@ -77,18 +80,24 @@ class Watched:
 
 def main(arguments: list[str]) -> None:
     """Print a table: what, and its figure."""
-    usual = ["4", "100", "directory"]
-    nodes, trials, kind = [*arguments, *usual[len(arguments) :]]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks nodes")
+    parser.add_argument("nodes", type=int, nargs="?", default=4)
+    parser.add_argument("trials", type=int, nargs="?", default=100)
+    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--s3", action="store_true")
+    asked = parser.parse_args(arguments)
     os.environ |= PATIENCE
     with (
         tempfile.TemporaryDirectory() as scratch,
-        _storage(kind, Path(scratch)) as (storage, count),
-        _cluster(int(nodes)) as (address, seconds),
+        _s3(Path(scratch)) if asked.s3 else _directory(Path(scratch)) as (storage, count),
+        _cluster(asked.nodes, asked.slots) as (address, seconds),
     ):
-        print(f"| {nodes} nodes, {trials} trials, {kind} | |\n| --- | --- |")
+        kind = "S3" if asked.s3 else "a directory"
+        print(f"| {asked.nodes} nodes, {asked.slots} slots, {asked.trials} trials in {kind} | |")
+        print("| --- | --- |")
         _print("all nodes are up", f"{seconds:.0f} s")
-        command = _command(storage, address, int(trials))
-        killed = _watch(command, count, until=int(trials) // 2)
+        command = _command(storage, address, asked.trials)
+        killed = _watch(command, count, until=asked.trials // 2)
         _print_run("killed half way", killed)
         resumed = _watch(command, count)
         _print_run("again", resumed)
@@ -101,14 +110,14 @@ def main(arguments: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _cluster(nodes: int) -> Iterator[tuple[str, float]]:
+def _cluster(nodes: int, slots: int) -> Iterator[tuple[str, float]]:
     """Its address, and the seconds until all nodes were there."""
     started = time.monotonic()
     small = {"object_store_memory": STORE_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
-        for _ in range(nodes):
-            cluster.add_node(num_cpus=1, wait=False, **small)
+        for number in range(nodes):
+            cluster.add_node(num_cpus=int(number < slots), wait=False, **small)
         cluster.wait_for_nodes(timeout=1800)
         yield cluster.address, time.monotonic() - started
     finally:
@@ -116,22 +125,26 @@ def _cluster(nodes: int) -> Iterator[tuple[str, float]]:
 
 
 @contextlib.contextmanager
-def _storage(kind: str, scratch: Path) -> Iterator[tuple[str, Count]]:
-    """Where studies go, and what counts the requests."""
-    if kind == "directory":
-        yield str(scratch / "runs"), Counter
-        return
+def _directory(scratch: Path) -> Iterator[tuple[str, Count]]:
+    """Where studies go; nothing counts what they ask of a disk."""
+    yield str(scratch / "runs"), Counter
+
+
+@contextlib.contextmanager
+def _s3(scratch: Path) -> Iterator[tuple[str, Count]]:
+    """A server's bucket, where studies go, and what counts the requests."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     log, url = scratch / "requests.log", f"http://127.0.0.1:{port}"
-    program = Path(sys.executable).with_name("moto_server")
+    program = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
     with log.open("w") as sink:
-        server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", port], stderr=sink)
+        server = subprocess.Popen(program, stdout=sink, stderr=sink)
     try:
         while b"Running on" not in log.read_bytes():
             time.sleep(0.1)
-        urllib.request.urlopen(urllib.request.Request(f"{url}/studies", method="PUT")).close()
+        bucket = urllib.request.Request(f"{url}/studies", method="PUT")  # noqa: S310
+        urllib.request.urlopen(bucket).close()  # noqa: S310
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
         os.environ |= {"AWS_ENDPOINT_URL": url, **dict.fromkeys(keys, "benchmark")}
         yield "s3://studies", lambda: _requests(log)
