@@ -53,6 +53,7 @@ PATIENCE = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 DONE = re.compile(r"\[\d+/\d+\] (.*) done in ")
+TO_DO = re.compile(r"trials, (\d+) to do")
 REQUEST = re.compile("(GET|HEAD|PUT|POST|DELETE) (\\S+) HTTP")
 
 Count = Callable[[], Counter[str]]  # of the storage's requests so far, by what they are
@@ -68,9 +69,9 @@ class Watched:
     peaks: dict[str, int] = field(default_factory=dict)  # bytes, by what they are of
     cpu: list[tuple[float, float]] = field(default_factory=list)  # the driver's so far
 
-    def said(self, pattern: str) -> list[tuple[float, str]]:
-        """When it said such lines, and what they have about the pattern's group."""
-        found = [(at, re.search(pattern, line)) for at, line in self.lines]
+    def said(self, pattern: re.Pattern[str]) -> list[tuple[float, str]]:
+        """When it said such lines, and what the pattern's group is in them."""
+        found = [(at, pattern.search(line)) for at, line in self.lines]
         return [(at, match[1]) for at, match in found if match]
 
     def cpu_at(self, moment: float) -> float:
@@ -101,9 +102,8 @@ def main(arguments: list[str]) -> None:
         _print_run("killed half way", killed)
         resumed = _watch(command, count)
         _print_run("again", resumed)
-        twice = {title for _, title in killed.said(DONE.pattern)}
-        twice &= {title for _, title in resumed.said(DONE.pattern)}
-        _print("finished trials that were done twice", f"{len(twice)}")
+        both = [{title for _, title in run.said(DONE)} for run in (killed, resumed)]
+        _print("trials that both have done", f"{len(set.intersection(*both))}")
         last = open_study(storage, NAME).info["invocations"][-1]
         _print("all scores", f"{last['seconds'] - last['sweep_seconds']:.0f} s")
         _print_run("a third time", _watch(command, count))
@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> None:
 def _cluster(nodes: int, slots: int) -> Iterator[tuple[str, float]]:
     """Its address, and the seconds until all nodes were there."""
     started = time.monotonic()
-    small = {"object_store_memory": STORE_BYTES}
+    small = {"node_ip_address": "127.0.0.1", "object_store_memory": STORE_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
         for number in range(nodes):
@@ -212,9 +212,9 @@ def _sample(process: subprocess.Popen[str], run: Watched, started: float) -> Non
 
 def _print_run(name: str, run: Watched) -> None:
     _print(f"{name}: the whole", f"{run.seconds:.0f} s")
-    for at, todo in run.said("trials, (.*) to do"):
+    for at, todo in run.said(TO_DO):
         _print(f"{name}: knows what is to do ({todo} trials)", f"{at:.0f} s")
-    done = [at for at, _ in run.said(DONE.pattern)]
+    done = [at for at, _ in run.said(DONE)]
     if done:
         _print(f"{name}: first trial is done", f"{done[0]:.0f} s")
         settled, last = done[len(done) // 4], done[-1]
