@@ -1,8 +1,8 @@
 """Speed as ratios to a peer or a physical limit: ``python -m benchmarks [NAME ...]``.
 
 Some are tables of their own: ``python -m benchmarks scale [TRIALS ...]``, what studies of many
-trials cost; ``python -m benchmarks nodes [NODES] [TRIALS]``, what one costs on a cluster, killed half
-way; ``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they promise;
+trials cost; ``python -m benchmarks nodes [NODES] [TRIALS]``, one on a cluster, killed half way;
+``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they promise;
 ``python -m benchmarks pointing [STUDY]``, how fast the page's explorer answers.
 
 Both sides of a ratio run in the same process, taking turns; the best of the repetitions counts,

@@ -64,12 +64,17 @@ def packed(batches: Sequence[Batch]) -> list[bytes]:
     return [pickle.dumps(batches[at : at + PACK]) for at in range(0, len(batches), PACK)]
 
 
+def unpacked(packs: Sequence[bytes], number: int) -> Batch:
+    """One of the batches."""
+    pack, place = divmod(number, PACK)
+    batch: Batch = pickle.loads(packs[pack])[place]  # noqa: S301 - the driver's, by Ray
+    return batch
+
+
 def do_batch(parameters: dict[str, Any], *, packs: list[bytes], task: Task) -> None:
     """Body of a Tune trial."""
     work_in(task.folder)
-    pack, place = divmod(parameters["batch"], PACK)
-    batch: Batch = pickle.loads(packs[pack])[place]  # noqa: S301 - of the driver, by Ray
-    for unit in batch:
+    for unit in unpacked(packs, parameters["batch"]):
         waiting = _without_training(unit, task)
         if waiting and task.resources.workers_per_trial > 1:
             from dbray.sweep.ray_train import train_distributed  # slow to import
