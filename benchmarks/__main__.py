@@ -5,8 +5,9 @@ has changed by more than the noise since the newest record of the same hardware;
 ``benchmarks/history.jsonl`` is this project's.
 
 Some are tables of their own: ``python -m benchmarks scale [TRIALS ...]``, what studies of many
-trials cost; ``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they
-promise; ``python -m benchmarks pointing [STUDY]``, how fast the page's explorer answers.
+trials cost; ``python -m benchmarks nodes [NODES] [TRIALS]``, one on a cluster, killed half way;
+``python -m benchmarks coverage [REPETITIONS]``, whether intervals keep what they promise;
+``python -m benchmarks pointing [STUDY]``, how fast the page's explorer answers.
 
 Both sides of a ratio run in the same process, taking turns, and CPU seconds are taken (of whole
 studies, seconds by the clock); the best of the repetitions counts, as everything that disturbs a
@@ -27,17 +28,28 @@ from benchmarks.history import append_record, comparison, newest, read_history, 
 from benchmarks.timing import Result
 from dbray.errors import UserError
 
-TABLES = ("scale", "coverage", "pointing")
+TABLES = ("scale", "nodes", "coverage", "pointing")
 NAMES = ("agreement", "fragmentation", "labelling", "sweep", "tiny_trainings")
 
 
 def main() -> None:
     """Run the named benchmarks, or all that are ratios."""
-    asked = _parser().parse_intermixed_args()
+    name, *options = sys.argv[1:] or [""]
     try:
-        _run(asked.names or list(NAMES), asked.record, asked.against)
+        if name in TABLES:
+            _table(name, options)
+        else:
+            asked = _parser().parse_intermixed_args()
+            _compare_and_record(asked.names or list(NAMES), asked.record, asked.against)
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def _table(name: str, options: list[str]) -> None:
+    if {"--record", "--against"}.intersection(options):
+        raise UserError(f"{name} is a table of its own: only ratios have a history")
+    _print_machine()
+    import_module(f"benchmarks.{name}").main(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,16 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--record", type=Path, metavar="FILE", help="add the run to a history")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with a history")
     return parser
-
-
-def _run(chosen: list[str], record: Path | None, against: Path | None) -> None:
-    if chosen[0] not in TABLES:
-        _compare_and_record(chosen, record, against)
-        return
-    if record or against:
-        raise UserError(f"{chosen[0]} is a table of its own: only ratios have a history")
-    _print_machine()
-    import_module(f"benchmarks.{chosen[0]}").main(chosen[1:])
 
 
 def _compare_and_record(chosen: list[str], record: Path | None, against: Path | None) -> None:

@@ -24,7 +24,7 @@ def run_watched(command: Sequence[str]) -> tuple[str, float, int]:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         while process.poll() is None:
-            peak = max(peak, sum(map(_proportional, _family(process.pid))))
+            peak = max(peak, sum(map(proportional, family(process.pid))))
             time.sleep(POLL_SECONDS)
         seconds = time.perf_counter() - started
         printed, complaints = process.communicate()
@@ -47,7 +47,7 @@ def cpu_seconds() -> float:
     return total
 
 
-def _family(root: int) -> set[int]:
+def family(root: int) -> set[int]:
     """A process and its descendants."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*"):
@@ -62,7 +62,8 @@ def _family(root: int) -> set[int]:
     return found
 
 
-def _proportional(process: int) -> int:
+def proportional(process: int) -> int:
+    """Proportional set size of a process in bytes; 0 if it has ended."""
     with contextlib.suppress(OSError):  # it has ended
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

@@ -9,7 +9,7 @@ from dbray.store.folder import Folder
 from dbray.store.s3 import S3
 from dbray.store.troubles import describe_trouble
 
-STATE = ".tune"  # Ray Tune's own state: beside a study's files and no part of them
+STATE = ".tune"  # Ray's own state of a training: beside a study's files and no part of them
 CHECK = f"{STATE}/check"
 SAID = b"dbray wrote this to see whether it can be written, listed and read back"
 
@@ -44,9 +44,9 @@ def check_storage(folder: Folder) -> None:
 
 
 def state_folder(folder: Folder) -> Folder:
-    """Where Tune keeps its own state: beside the study's files, which it is no part of.
+    """Where Ray Train keeps its own state: beside the study's files, which it is no part of.
 
-    Tune makes empty folders and fills them later, which some servers of S3 refuse; for these, the
+    It makes empty folders and fills them later, which some servers of S3 refuse; for these, the
     state goes to this machine.
     """
     beside = folder.below(STATE)

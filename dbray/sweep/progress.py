@@ -1,6 +1,7 @@
 """What a person sees while trials run: a live table on a terminal, plain lines elsewhere."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -45,6 +46,11 @@ class Progress:
     slots: int  # trials that can run at once
     console: Console = field(default_factory=lambda: Console(stderr=True))
     _live: Live | None = None
+    _states: Counter[str] = field(default_factory=Counter)  # trials in each
+
+    def __post_init__(self) -> None:
+        """Count once: to look at all trials whenever one ends adds up where there are very many."""
+        self._states.update(trial.state for trial in self.trials.values())
 
     def __enter__(self) -> "Progress":
         if self.console.is_terminal:
@@ -65,19 +71,21 @@ class Progress:
         """Note that a trial runs, and how far it is."""
         trial = self.trials[key]
         if trial.state != "running":
-            trial.state, trial.started = "running", time.monotonic()
+            self._move(trial, "running")
+            trial.started = time.monotonic()
         trial.epoch, trial.epochs = epoch, epochs
         trial.accuracy = trial.accuracy if accuracy is None else accuracy
 
     def finish(self, key: str, state: str, reason: str = "") -> None:
         """Note that a trial is done or has failed, and say so where there is no live table."""
         trial = self.trials[key]
-        trial.state, trial.seconds = state, time.monotonic() - trial.started
+        self._move(trial, state)
+        trial.seconds = time.monotonic() - trial.started
         if not self._live or reason:
             accuracy = "" if trial.accuracy is None else f", test accuracy {trial.accuracy:.3f}"
             about = f": {reason}" if reason else f" in {trial.seconds:.0f} s{accuracy}"
             self.console.print(
-                f"[{len(self.trials) - self._count('waiting') - self._count('running')}"
+                f"[{len(self.trials) - self._states['waiting'] - self._states['running']}"
                 f"/{len(self.trials)}] "
                 f"{trial.title} {state}{about}",
                 markup=False,
@@ -102,9 +110,9 @@ class Progress:
         left = self.seconds_left()
         guess = "" if left is None else f", about {_duration(left)} left"
         headline = (
-            f"{self._count('done')} of {len(self.trials)} trials done, "
-            f"{self._count('running')} running, "
-            f"{self._count('failed') + self._count('unfinished')} failed{guess}"
+            f"{self._states['done']} of {len(self.trials)} trials done, "
+            f"{self._states['running']} running, "
+            f"{self._states['failed'] + self._states['unfinished']} failed{guess}"
         )
         if not self._of_interest():
             return Text(f"{len(self.trials)} trials are about to start", style="bold")
@@ -130,8 +138,10 @@ class Progress:
             :ROWS
         ]
 
-    def _count(self, state: str) -> int:
-        return sum(trial.state == state for trial in self.trials.values())
+    def _move(self, trial: TrialProgress, state: str) -> None:
+        self._states[trial.state] -= 1
+        self._states[state] += 1
+        trial.state = state
 
 
 def _duration(seconds: float) -> str:

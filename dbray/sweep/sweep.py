@@ -1,8 +1,7 @@
 """The sweep: Ray Tune runs the trials that are not committed yet."""
 
 import contextlib
-import os
-import time
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,7 +15,7 @@ from dbray.errors import UserError, last_line
 from dbray.store import Study, state_folder
 from dbray.sweep.progress import Progress, TrialProgress
 from dbray.sweep.resources import Resources, slots_on_ray
-from dbray.sweep.tasks import Task, batches_of, do_batch, numbered
+from dbray.sweep.tasks import Task, batches_of, do_batch, numbered, packed
 from dbray.sweep.work import Work
 from dbray.trial import Execution, PlanePlan
 
@@ -53,34 +52,35 @@ def run_sweep(
     progress = Progress({str(n): TrialProgress(w.title) for n, w in enumerate(work)}, at_once)
     state = state_folder(study.folder)
     task = Task(study, dataset, plan, execution, resources, state, str(Path.cwd()))
-    trainable = tune.with_parameters(do_batch, batches=batches, task=task)
+    trainable = tune.with_parameters(do_batch, packs=packed(batches), task=task)
     needs = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     if resources.workers_per_trial > 1:
         # Ray Train reserves the workers by itself; Tune refuses to reserve nothing at all.
         needs = {"cpu": 0, "memory": 1}
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, needs),
-        param_space={"batch": tune.grid_search(list(range(len(batches))))},
-        tune_config=tune.TuneConfig(
-            max_concurrent_trials=min(at_once, len(batches)),
-            # A process that has imported torch takes the next batch: seconds saved on each. A
-            # user's own training gets a fresh one: what it leaves behind is gone with it.
-            reuse_actors=not any(isinstance(w.config, OwnTrainingConfig) for w in work),
-            trial_dirname_creator=lambda trial: str(trial.config["batch"]),
-        ),
-        run_config=tune.RunConfig(
-            name=time.strftime("%Y%m%dT%H%M%S") + f"-{os.getpid()}",
-            storage_path=state.root,
-            storage_filesystem=state.filesystem,
-            verbose=0,
-            callbacks=[_Watcher(progress)],
-            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
-        ),
-    )
-    with progress:
+    with tempfile.TemporaryDirectory(prefix="dbray-") as books, progress:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, needs),
+            param_space={"batch": tune.grid_search(list(range(len(batches))))},
+            tune_config=tune.TuneConfig(
+                max_concurrent_trials=min(at_once, len(batches)),
+                # A process that has imported torch takes the next batch: seconds saved on each. A
+                # user's own training gets a fresh one: what it leaves behind is gone with it.
+                reuse_actors=not any(isinstance(w.config, OwnTrainingConfig) for w in work),
+                trial_dirname_creator=lambda trial: str(trial.config["batch"]),
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                # Tune's books are never read again: the study says what is committed. On an
+                # object store it would look for the folders of all trials every ten seconds.
+                storage_path=books,
+                verbose=0,
+                callbacks=[_Watcher(progress)],
+                failure_config=tune.FailureConfig(max_failures=resources.max_failures),
+            ),
+        )
         results = tuner.fit()
-    # Tune moves a trial that it starts again to the end of its list: place says nothing.
-    errors = {int(PurePath(result.path).name): result.error for result in results}
+        # Tune moves a trial that it starts again to the end of its list: place says nothing.
+        errors = {int(PurePath(result.path).name): result.error for result in results}
     lines = [
         f"{item.title}: {reason(errors.get(place))}"
         for place, batch in enumerate(batches)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from dbray.trial import Execution, PlanePlan, extend_trial, run_trials, same_tra
 
 REPORT_EVERY = 1.0  # seconds between a trial's reports at least: each is a trip to the driver
 REPORT_SHARE = 0.05  # of a training's time at most; those of several processes take seconds each
-
+PACK = 100  # batches that a task unpickles to get its own
 
 Numbered = tuple[int, Work]  # with its place in the sweep's work
 Unit = list[Numbered]  # the trials of one training
@@ -39,7 +40,7 @@ class Task:
     plan: PlanePlan
     execution: Execution
     resources: Resources
-    state: Folder  # where Ray keeps what it needs of a sweep
+    state: Folder  # where Ray Train keeps what it needs of a training
     folder: str  # that the command runs in
 
 
@@ -58,10 +59,22 @@ def numbered(batch: Batch) -> Iterator[Numbered]:
         yield from unit
 
 
-def do_batch(parameters: dict[str, Any], *, batches: list[Batch], task: Task) -> None:
+def packed(batches: Sequence[Batch]) -> list[bytes]:
+    """All batches, as every task is given them: what it unpickles does not grow with the study."""
+    return [pickle.dumps(batches[at : at + PACK]) for at in range(0, len(batches), PACK)]
+
+
+def unpacked(packs: Sequence[bytes], number: int) -> Batch:
+    """One of the batches."""
+    pack, place = divmod(number, PACK)
+    batch: Batch = pickle.loads(packs[pack])[place]  # noqa: S301 - the driver's, by Ray
+    return batch
+
+
+def do_batch(parameters: dict[str, Any], *, packs: list[bytes], task: Task) -> None:
     """Body of a Tune trial."""
     work_in(task.folder)
-    for unit in batches[parameters["batch"]]:
+    for unit in unpacked(packs, parameters["batch"]):
         waiting = _without_training(unit, task)
         if waiting and task.resources.workers_per_trial > 1:
             from dbray.sweep.ray_train import train_distributed  # slow to import
