@@ -4,55 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_study import described
+from branches_study import BASES, EPOCHS, write_branches_study
 
 from dbray import StudyResults
 from dbray.config import TrialConfig
 from dbray.errors import UserError
-from dbray.jobs import score
 from dbray.report.sections.branches import branches_section
 from dbray.report.tables.tables import load_tables
-from dbray.store import create_or_extend
-from dbray.store.schemas import label_maps_table, parquet_bytes, predictions_table
-from dbray.study.designs import branches, design
+from dbray.study.designs import design
 from sweeps.randomness import Randomness, branched
-
-R, P, C, IMAGES = 6, 8, 4, 20
-DESCRIBED = described(R, P, C, IMAGES, ["architecture", "varied"])
-BASES, EPOCHS = 3, (0, 2, 4)
-
-
-def share_changed(config):
-    """How much of a branch's maps is not its trunk's: the less, the later it parts."""
-    return 0.6 - 0.1 * config.branch.epoch if config.branch else 0.0
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    study = create_or_extend(str(tmp_path_factory.mktemp("runs")), "study", DESCRIBED)
-    bases = design(TrialConfig("d", "f", "resnet"), ("order",), BASES)
-    configs = [*bases, *branches(bases[:BASES], "order", EPOCHS)]
-    for config in configs:
-        seeds = list(replace(config, branch=None).seeds.values())
-        maps = np.random.default_rng([1, *seeds]).integers(0, C - 1, (P, R, R))
-        drawn = np.random.default_rng([2, *seeds, config.branch.epoch if config.branch else 9])
-        maps = np.where(drawn.random(maps.shape) < share_changed(config), C - 1, maps)
-        table = label_maps_table(
-            config.trial_id, range(P), maps.astype(np.uint8), classes=C, extent=0.1
-        )
-        answers = np.full((IMAGES, C), 1 / C, np.float32)
-        files = {
-            "predictions.parquet": parquet_bytes(table),
-            "test_predictions.parquet": parquet_bytes(
-                predictions_table(np.arange(IMAGES), np.zeros(IMAGES, np.int64), answers)
-            ),
-        }
-        metrics = {"test_accuracy": 1.0, "parameters": 1}
-        if config.branch:
-            metrics["barrier"] = 0.1 * config.weights_seed
-        study.commit(config, files, metrics=metrics, planes={"test": P})
-    score(study, run=lambda tasks: (task.job.work(task.item) for task in tasks))
-    return study
+    return write_branches_study(tmp_path_factory.mktemp("runs"))
 
 
 def test_each_branch_is_compared_with_its_own_trunk(study):

@@ -1,24 +1,21 @@
 """Two studies side by side: what is the same, what differs, and what cannot be compared."""
 
-import io
 import json
 import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from browser import open_page
 from in_process import run_without_ray
-from PIL import Image
-from tiny_study import predictions
+from tiny_study import predictions, write_planes
 
 from dbray.config import TrialConfig
 from dbray.errors import UserError
 from dbray.report import build_comparison
 from dbray.report.tables.two_studies import compare_groups, differences, read_side
-from dbray.store import create_or_extend, open_study_folder, read_label_maps, schemas
+from dbray.store import create_or_extend, open_study_folder, read_label_maps
 
 ARCHITECTURES = ("vit", "resnet")
 SEEDS, PLANES, SIDE = 3, 6, 10
@@ -45,27 +42,7 @@ def made(tmp_path_factory):
             maps = rng.integers(0, 3, (PLANES, SIDE, SIDE)).astype(np.uint8)
             files = predictions(maps, config=config)
             study.commit(config, files, metrics={"test_accuracy": 0.9}, planes={"test": PLANES})
-    rows = [
-        {
-            "plane_id": plane,
-            "kind": "test",
-            "image_ids": rng.integers(0, 99, 3).tolist(),
-            "anchor_classes": [0, 1, 2],
-            "coordinates": [0.0, 0.0, 3.0, 0.0, 1.0, 2.0],
-            "seed": 0,
-        }
-        for plane in range(PLANES)
-    ]
-    table = pa.Table.from_pylist(rows, schema=schemas.PLANES)
-    study.write_bytes("planes.parquet", schemas.parquet_bytes(table))
-    png = io.BytesIO()
-    Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(png, "PNG")
-    anchors = [
-        {"plane_id": plane, "position": position, "png": png.getvalue()}
-        for plane in range(PLANES)
-        for position in range(3)
-    ]
-    study.write_bytes("anchors.parquet", schemas.parquet_bytes(pa.Table.from_pylist(anchors)))
+    write_planes(study, PLANES, rng)
     return study.location
 
 

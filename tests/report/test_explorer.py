@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from branches_study import write_branches_study
 from browser import blank_page
 from PIL import Image
 from synthetic_study import write_synthetic_study
@@ -44,6 +45,11 @@ def along_widths(tmp_path_factory, digits):
         for config in grid(digits, widths=(2, 6, 16))
     ]
     return write_width_study(tmp_path_factory.mktemp("widths"), digits, configs)
+
+
+@pytest.fixture(scope="module")
+def branches(tmp_path_factory):
+    return write_branches_study(tmp_path_factory.mktemp("branches"))
 
 
 class Explorer:
@@ -98,6 +104,22 @@ class Explorer:
               [tile.querySelector("[data-model]").dataset.model,
                tile.querySelector("b").textContent]))"""
         )
+
+    @property
+    def axes(self):
+        return {axis["name"]: axis["values"] for axis in self.data["axes"]}
+
+    def names(self):
+        """Names of the rows that are shown."""
+        return self.part("maps").locator(".name b").all_inner_texts()
+
+    def click_chart(self, figure, *words):
+        """Click on the first point of a chart whose description has all of these words."""
+        having = "".join(f'[aria-label*="{each}"]' for each in words)
+        mark = self.page.locator(f"{figure} .mark-symbol path{having}").first
+        mark.scroll_into_view_if_needed()
+        box = mark.bounding_box()
+        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     def votes(self):
         return self.part("votes").locator("li").all_inner_texts()
@@ -306,25 +328,97 @@ def digits_test_labels(study, trial):
     return pq.read_table(file)["label"].to_numpy()
 
 
+MARKED = """(figure) => [...document.querySelectorAll(`${figure} .mark-rule line`)]
+  .filter((line) => line.getAttribute("opacity") === "0.35").length"""
+DOTS = """() => document.querySelectorAll(
+  '#width-curves path[aria-label*="interval from"][opacity="1"]').length"""
+
+
 def test_a_slider_moves_maps_and_curves(browser, widths_page):
-    marked = (
-        "() => [...document.querySelectorAll('#width-curves .mark-rule line')]"
-        ".filter((line) => line.getAttribute('opacity') == '0.35').length"
-    )
     page = browser.new_page()
     explored = Explorer(page, widths_page)
-    assert [axis["values"] for axis in explored.data["axes"]] == [[2, 6, 16], [4, 8]]
+    assert explored.axes == {
+        "width": [2, 6, 16],
+        "noise": ["no label noise", "20 % wrong labels"],
+        "epoch": [4, 8],
+    }
+    page.wait_for_function(f"({MARKED})('#width-curves') === 6")  # where it stands at first
     last = explored.classes()
     page.locator('#explorer [data-part="axis-0"]').focus()
     page.keyboard.press("Home")
     assert explored.part("value-0").inner_text() == "2"
     assert set(explored.classes()).isdisjoint(last)
-    page.wait_for_function(f"({marked})() === 6")
+    page.wait_for_function(f"({MARKED})('#width-curves') === 6")
     explored.part("axes").get_by_text("play").first.click()
     page.wait_for_function("document.querySelector('[data-part=value-0]').textContent === '16'")
     assert explored.classes().keys() == last.keys()
-    page.evaluate("document.dispatchEvent(new CustomEvent('chart-clicked', {detail: {width: 6}}))")
+    assert explored.said == []
+
+
+def test_label_noises_stand_side_by_side_or_along_a_slider(browser, widths_page):
+    page = browser.new_page()
+    explored = Explorer(page, widths_page)
+    assert explored.names() == ["MLP, no label noise", "MLP, 20 % wrong labels"]
+    both = set(explored.classes())
+    page.wait_for_function(f"({DOTS})() === 12")  # six panels
+    page.locator('#explorer [data-part="axis-1"]').focus()
+    page.keyboard.press("Home")
+    assert explored.part("value-1").inner_text() == "no label noise"
+    assert explored.names() == ["MLP"]
+    clean = set(explored.classes())
+    page.wait_for_function(f"({DOTS})() === 6")
+    explored.click_chart("#width-curves", "scale): 16;", "labels: 20 % wrong")
+    assert explored.part("value-1").inner_text() == "20 % wrong labels"
+    noisy = set(explored.classes())
+    assert clean | noisy == both
+    assert clean.isdisjoint(noisy)
+    explored.click_chart("#width-curves", "scale): 6;", "labels: 20 % wrong")
     assert explored.part("value-0").inner_text() == "6"
+    explored.part("all-1").check()
+    assert len(explored.names()) == 2
+    explored.part("all-0").check()
+    assert explored.names()[:2] == [
+        "MLP, width 2, no label noise",
+        "MLP, width 2, 20 % wrong labels",
+    ]
+    assert len(explored.names()) == 6
+    assert explored.said == []
+
+
+def test_a_slider_moves_along_the_epochs_of_branches(browser, branches):
+    """Trunks stay; a comparison with one of them moves along; the curves follow, and lead."""
+    page = browser.new_page()
+    explored = Explorer(page, write_report(branches))
+    assert explored.axes == {"branch_epoch": [0, 2, 4]}
+    assert explored.names() == ["ResNet", "ResNet / order alone", "ResNet / order changes"]
+    explored.choose("slice", 0)
+    trials = {trial.config: trial for trial in branches.committed()}
+    trunk = next(c for c in trials if not c.branch and c.member == "seed 1")
+
+    def label_map(config):
+        return read_label_maps(branches, trials[config], 0, 1)[0]
+
+    for row in ("ResNet", "ResNet / order changes"):
+        page.get_by_label(f"compare {row}, seed 1", exact=True).click()
+    page.locator('#explorer [data-part="axis-0"]').focus()
+    for epoch, key in ((4, "End"), (0, "Home"), (2, "ArrowRight")):
+        page.keyboard.press(key)
+        assert explored.part("value-0").inner_text() == str(epoch)
+        (branch,) = [
+            c for c in trials if c.branch and c.branch.epoch == epoch and c.member == "seed 1"
+        ]
+        agree = np.mean(label_map(trunk) == label_map(branch))
+        said = explored.part("pair-numbers").inner_text()
+        assert said.startswith(f"They agree on {100 * agree:.1f}% of the points")
+        assert explored.part("pair-title").inner_text() == (
+            "ResNet, seed 1 and ResNet / order changes, seed 1"
+        )
+        explored.point(4, 1)
+        below = page.locator("#explorer .row", has_text="order changes").locator(".tile b")
+        assert below.nth(1).inner_text() == str(label_map(branch)[4, 1])
+        page.wait_for_function(f"({MARKED})('#branches') === 2")  # disagreement and barrier
+    explored.click_chart("#branches", "they part: 4;", "disagreement")
+    assert explored.part("value-0").inner_text() == "4"
     assert explored.said == []
 
 

@@ -11,23 +11,19 @@ const choice = (/** @type {string} */ name) => /** @type {HTMLSelectElement} */ 
 /** @type {Data} */
 const data = JSON.parse(part("data").textContent ?? "");
 const [NONE, LISTED] = [-1, 24]; // the model of no map; test images of a comparison
-const inks = Uint32Array.from(data.colours, (colour) => {
-  const value = parseInt(colour.slice(1), 16);
-  return 0xff000000 | ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
-});
+const inks = inksOf(data.colours);
 
 const state = {
   order: data.slices.map((_, at) => at), // slices of the chosen kind, in the chosen order
   slice: 0,
-  at: data.axes.map((axis) => axis.values.length - 1),
+  at: /** @type {(number|null)[]} */ (data.axes.map(() => null)), // null: all along this axis
   hidden: new Set(), // names of rows and seeds
   pair: /** @type {number[]} */ ([]),
   point: [0, 0], // indices along e1 and e2
 };
 /** @type {Unpacked} of the slice that is shown */
 let now = { pixels: new Uint8Array(), maps: [], confidence: [] };
-/** @type {{row: number, models: number[]}[]} */
-let rows = []; // that are shown
+let rows = /** @type {{group: number, models: number[]}[]} */ ([]); // that are shown
 /** @type {{model: number, label: HTMLElement, sure: HTMLElement|null}[]} */
 let captions = []; // where a model's class at the point, and its confidence, are said
 /** @type {Map<number|string, Promise<any>>} */
@@ -35,20 +31,25 @@ const unpacked = new Map();
 let crosses = /** @type {HTMLElement[]} */ ([]);
 
 const slice = () => data.slices[state.slice];
-const groupOf = (/** @type {number} */ model) => data.groups[data.models[model].group];
 const named = (/** @type {number} */ model) =>
-  [data.rows[groupOf(model).row], data.models[model].seed].filter(Boolean).join(", ");
+  [rowOf(data.models[model].group), data.models[model].seed].filter(Boolean).join(", ");
 const titled = (/** @type {number} */ model) => named(model) + data.models[model].accuracy;
-const percent = (/** @type {number} */ share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
+
+/** Name of a group's row, with what tells it from others where all along an axis are shown.
+ * @param {number} group */
+function rowOf(group) {
+  const { row, at } = data.groups[group];
+  const along = at.map((place, axis) =>
+    place !== null && state.at[axis] === null && inWords(data.axes[axis], place));
+  return [data.rows[row], ...along].filter(Boolean).join(", ");
+}
 
 /** Models that are shown, by row. */
 function shown() {
-  const found = data.rows.map((_, row) => ({ row, models: /** @type {number[]} */ ([]) }));
-  data.models.forEach(({ group, seed }, model) => {
-    const { row, at } = data.groups[group];
-    const here = at.every((value, axis) => value === state.at[axis]);
-    const hidden = state.hidden.has(data.rows[row]) || state.hidden.has(seed);
-    if (here && !hidden) found[row].models.push(model);
+  const found = data.groups.map((of, group) => {
+    const here = isAt(of, state.at) && !state.hidden.has(data.rows[of.row]);
+    return { group, models: [...data.models.keys()].filter((model) => here
+      && data.models[model].group === group && !state.hidden.has(data.models[model].seed)) };
   });
   if (choice("rows").value === "agreement")
     found.sort((a, b) => (agreement(b.models) ?? -1) - (agreement(a.models) ?? -1));
@@ -120,12 +121,12 @@ function differenceTile(models, text) {
 function draw() {
   [captions, crosses, rows] = [[], [], shown()];
   const withDifference = choice("overlay").value === "disagreement";
-  const drawn = rows.map(({ row, models }) => {
+  const drawn = rows.map(({ group, models }) => {
     const here = agreement(models);
-    const about = [groupOf(models[0]).agreement, here === null ? "" : `here ${percent(here)}`];
+    const about = [data.groups[group].agreement, here === null ? "" : `here ${percent(here)}`];
     const maps = models.map((model) => modelTile(model));
     if (withDifference && models.length > 1) maps.push(differenceTile(models, "pairs that differ"));
-    return make("div", "row", make("div", "name", make("b", "", data.rows[row]),
+    return make("div", "row", make("div", "name", make("b", "", rowOf(group)),
       ...about.filter(Boolean).map((text) => make("small", "", text))),
     make("div", "tiles", ...maps));
   });
@@ -196,14 +197,6 @@ function votes(who, models) {
   return make("li", "", make("span", "who", who), make("span", "", ...chips));
 }
 
-/** Weights of the anchors at a point. @param {number} i along e1 @param {number} j along e2 */
-function weightsAt(i, j) {
-  const { resolution, low, high, coordinates } = slice();
-  const place = [i, j].map((at, axis) =>
-    low[axis] + (at * (high[axis] - low[axis])) / (resolution - 1));
-  return weights(place, coordinates);
-}
-
 /** Show the image and the classes at a point. @param {number} i along e1 @param {number} j */
 function point(i, j) {
   const { resolution } = slice();
@@ -212,7 +205,7 @@ function point(i, j) {
   const [x, y] = state.point;
   const place = [x, last - y].map((at) => `${(100 * (at + 0.5)) / resolution}%`);
   for (const cross of crosses) cross.style.translate = place.join(" ");
-  const w = weightsAt(x, y);
+  const w = weightsAt(slice(), x, y);
   const { image, clipped } = weightedImage(now.pixels, w, data.image);
   put(part("image"), image);
   w.forEach((weight, at) => {
@@ -232,20 +225,7 @@ function point(i, j) {
   const everyone = rows.flatMap(({ models }) => models);
   const apart = rows.length > 1 ? rows : []; // a single row is all that there is
   part("votes").replaceChildren(votes(`all ${everyone.length}`, everyone),
-    ...apart.map(({ row, models }) => votes(data.rows[row], models)));
-}
-
-/** Of the points between the anchors, that on which the models of a row differ most. */
-function disputed() {
-  const side = slice().resolution;
-  const sum = new Float32Array(side * side);
-  for (const { models } of shown()) differences(models).forEach((share, k) => (sum[k] += share));
-  let best = Math.floor(side / 2) * (side + 1);
-  sum.forEach((share, k) => {
-    const inside = () => weightsAt(Math.floor(k / side), k % side).every((weight) => weight > 0);
-    if (share > sum[best] && inside()) best = k;
-  });
-  return [Math.floor(best / side), best % side];
+    ...apart.map(({ group, models }) => votes(rowOf(group), models)));
 }
 
 /** Show the slice that is chosen. */
@@ -261,7 +241,7 @@ async function show() {
   const [width, height] = [0, 1].map((axis) => slice().high[axis] - slice().low[axis]);
   root.style.setProperty("--aspect", String(width / height));
   root.style.setProperty("--marks", marksOf(slice(), data.colours));
-  state.point = disputed();
+  state.point = disputed(shown().map(({ models }) => models.map((m) => now.maps[m])), slice());
   draw();
   root.dataset.shown = String(wanted);
 }
@@ -299,51 +279,69 @@ function pick(model) {
   /** @type {HTMLElement} */ (part("maps").querySelector(`[data-pick="${model}"]`))?.focus();
 }
 
-/** Move along an axis, as along the width. @param {number} axis @param {number} place */
-function move(axis, place) {
+/** Tell the charts where on an axis the maps are. @param {number} axis */
+function tell(axis) {
   const { name, values } = data.axes[axis];
-  [state.at[axis], state.pair] = [place, []];
-  choice(`axis-${axis}`).value = String(place);
-  part(`value-${axis}`).textContent = String(values[place]);
-  const detail = { name, value: values[place] };
+  const detail = { name, value: values[state.at[axis] ?? NONE] ?? null };
   document.dispatchEvent(new CustomEvent("explorer-moved", { detail }));
-  if (now.maps.length) draw();
 }
 
-/** A slider with a button that plays it. @param {number} axis */
+/** Move along an axis, as along the width, or show all of it. Models that are compared move along.
+ * @param {number} axis @param {number|null} place */
+function move(axis, place) {
+  state.at[axis] = place;
+  const input = choice(`axis-${axis}`);
+  if (place !== null) input.value = String(place);
+  const said = String(place === null ? "all" : data.axes[axis].values[place]);
+  input.ariaValueText = part(`value-${axis}`).textContent = said;
+  /** @type {HTMLInputElement} */ (part(`all-${axis}`)).checked = place === null;
+  tell(axis);
+  if (!now.maps.length) return;
+  state.pair = alike(data, state.pair, shown().flatMap(({ models }) => models));
+  draw();
+}
+
+/** @param {string} text @param {boolean} checked @param {(on: boolean) => void} change */
+function checkbox(text, checked, change) {
+  const box = document.createElement("input");
+  Object.assign(box, { type: "checkbox", checked, onchange: () => change(box.checked) });
+  return { box, label: make("label", "", box, text) };
+}
+
+/** A slider, a button that plays it, and a box that shows all of it. @param {number} axis */
 function slider(axis) {
-  const { name, values } = data.axes[axis];
-  const input = document.createElement("input");
-  Object.assign(input, { type: "range", min: "0", max: values.length - 1 });
-  input.dataset.part = `axis-${axis}`;
-  input.oninput = () => move(axis, Number(input.value));
-  const output = make("output", "");
-  output.dataset.part = `value-${axis}`;
+  const { title, values, all } = data.axes[axis];
+  const [input, last] = [document.createElement("input"), values.length - 1];
+  Object.assign(input, { type: "range", min: "0", max: last, value: last });
+  const at = () => Number(input.value);
+  input.oninput = () => move(axis, at());
+  const [output, label] = [make("output", ""), make("label", "", `${title} `, input)];
   const play = /** @type {HTMLButtonElement} */ (make("button", "", "play"));
   let timer = 0;
   const stop = () => { clearInterval(timer); timer = 0; play.textContent = "play"; };
   play.onclick = () => {
     if (timer) return stop();
+    if (at() === last) move(axis, 0);
     play.textContent = "stop";
-    if (state.at[axis] === values.length - 1) move(axis, 0);
     timer = window.setInterval(() => {
-      move(axis, state.at[axis] + 1);
-      if (state.at[axis] === values.length - 1) stop();
+      move(axis, at() + 1);
+      if (at() === last) stop();
     }, 700);
   };
-  part("axes").append(make("label", "", `${name} `, input, output), play);
-  move(axis, values.length - 1);
+  const whole = checkbox("all", all, (on) => move(axis, on ? null : at()));
+  Object.entries({ axis: input, value: output, all: whole.box }).forEach(([name, element]) => {
+    element.dataset.part = `${name}-${axis}`;
+  });
+  part("axes").append(make("span", "axis", label, output, play, whole.label));
+  move(axis, all ? null : last);
 }
 
 /** Boxes that hide and show. @param {string} where @param {string[]} names */
 function boxes(where, names) {
   if (names.length < 2 || names.length > 30) return;
-  part(where).append(...names.map((name) => {
-    const box = document.createElement("input");
-    Object.assign(box, { type: "checkbox", checked: true });
-    box.onchange = () => { state.hidden[box.checked ? "delete" : "add"](name); draw(); };
-    return make("label", "", box, name);
-  }));
+  part(where).append(...names.map((name) => checkbox(name, true, (on) => {
+    state.hidden[on ? "delete" : "add"](name); draw();
+  }).label));
 }
 
 /** Point at where a pointer is. @param {PointerEvent} event */
@@ -386,13 +384,15 @@ for (const name of ["overlay", "rows"]) choice(name).onchange = draw;
 boxes("groups", data.rows);
 boxes("seeds", [...new Set(data.models.map(({ seed }) => seed))]);
 data.axes.forEach((_, axis) => slider(axis));
+document.addEventListener("chart-drawn", () => data.axes.forEach((_, axis) => tell(axis)));
 document.addEventListener("chart-clicked", (event) => {
   const { detail } = /** @type {CustomEvent<Record<string, any>>} */ (event);
   data.axes.forEach(({ name, values }, axis) => {
-    if (values.includes(detail[name])) move(axis, values.indexOf(detail[name]));
+    const there = values.includes(detail[name]) && state.at[axis] !== null;
+    if (there) move(axis, values.indexOf(detail[name]));
   });
-  const [one, other] = ["row", "column"].map((side) => rows.find(({ row }) =>
-    data.rows[row] === detail[side])?.models ?? []);
+  const [one, other] = ["row", "column"].map((side) => rows.find(({ group }) =>
+    rowOf(group) === detail[side])?.models ?? []);
   const pair = [one[0], other[0] === one[0] ? other[1] : other[0]];
   if (pair.every((model) => model !== undefined)) { state.pair = pair; draw(); }
 });

@@ -1,6 +1,7 @@
 """Which models an explorer shows, in which rows, and along which axes they lie."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -11,9 +12,17 @@ from dbray.claims.words import with_interval
 from dbray.config import TrialConfig
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced, first_of_groups
 from dbray.report.tables.tables import StudyTables, group_order, records
+from dbray.report.tables.width_curves import is_width_study
 
 MOST_MODELS = 240
-WIDTH, EPOCH = "width", "epoch"
+# What a slider moves along: the column that figures have of it, and what people call it.
+AXES = {
+    "width": "width",
+    "noise": "training labels",
+    "epoch": "epoch",
+    "branch_epoch": "after epoch",
+}
+ALL_AT_FIRST = ("noise",)  # few, and there to be held against each other
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,12 @@ class Shown:
     rows
         Names of the rows of label maps.
     axes
-        What a slider moves along: ``name`` and ascending ``values``.
+        What a slider moves along: ``name``, ``title``, ascending ``values``, and whether ``all``
+        of these are shown at first.
     groups
-        One a group of models: its ``row``, its place ``at`` on each axis, and its ``agreement`` on
-        all scored test planes, with its interval, in words.
+        One a group of models: its ``row``, its place ``at`` on each axis (None: on none, and shown
+        wherever the slider is), and its ``agreement`` on all scored test planes, with its
+        interval, in words. Those of one row follow each other.
     models
         ``group``, ``seed`` (what tells it from others of its group) and test ``accuracy``, in words
         where it is known.
@@ -40,35 +51,43 @@ class Shown:
     models: list[dict[str, Any]]
 
 
-def shown_models(tables: StudyTables, *, along: bool) -> tuple[Shown, pd.DataFrame]:
+@dataclass(frozen=True)
+class _Place:
+    """Where a group of models is: its row and, by axis, its value after what orders it."""
+
+    row: str
+    along: Mapping[str, tuple[float, int | str]] = field(default_factory=dict)
+
+
+def shown_models(tables: StudyTables) -> tuple[Shown, pd.DataFrame]:
     """The models to show, and the rows of the trials that they are, in the same order.
 
-    A row a group, or with ``along`` a row a label noise with sliders.
+    A row a group; but what lies along an axis shares one: widths, label noises and epochs of a
+    family, and the epochs after which trainings of an architecture part.
     """
     labels = group_order(tables.trials, tables.groups)
-    if along:
-        places = {label: _place(tables, label) for label in labels}
-        of_rows = sorted({(place["share"], place["row"]) for place in places.values()})
-        rows = [row for _, row in of_rows]
-        axes: list[dict[str, Any]] = [
-            {"name": name, "values": _values(places, name)} for name in (WIDTH, EPOCH)
-        ]
+    places = {label: _place(tables, label) for label in labels}
+    axes = _axes(places.values())
+    if axes:  # all rows of one architecture together
+        names = list(dict.fromkeys(map(_architecture, labels)))
+        labels.sort(key=lambda label: (names.index(_architecture(label)), places[label].row))
     else:
-        labels = evenly_spaced(labels, GROUPS_PICTURED)
-        places = {label: {"row": display_name(label)} for label in labels}
-        rows, axes = [place["row"] for place in places.values()], []
-    axes = [axis for axis in axes if len(axis["values"]) > 1]
-    of_labels = tables.trials[tables.trials.label.isin(labels)]
-    trials = first_of_groups(of_labels, MOST_MODELS).reset_index(drop=True)
+        places = {label: _Place(display_name(label)) for label in labels}
+    rows = list(dict.fromkeys(places[label].row for label in labels))
+    rows = evenly_spaced(rows, GROUPS_PICTURED)
     within = {row["group_a"]: _agreement(row) for row in records(tables.inside)}
-    groups = [
-        {
-            "row": rows.index(places[label]["row"]),
-            "at": [axis["values"].index(places[label][axis["name"]]) for axis in axes],
+    groups = {
+        label: {
+            "row": rows.index(place.row),
+            "at": [_at(axis, place) for axis in axes],
             "agreement": within.get(label, ""),
         }
-        for label in labels
-    ]
+        for label, place in places.items()
+        if place.row in rows
+    }
+    labels = sorted(groups, key=lambda label: _order(groups[label]))
+    of_labels = tables.trials[tables.trials.label.isin(labels)]
+    trials = first_of_groups(of_labels, MOST_MODELS).reset_index(drop=True)
     models = [
         {
             "group": labels.index(row["label"]),
@@ -77,7 +96,7 @@ def shown_models(tables: StudyTables, *, along: bool) -> tuple[Shown, pd.DataFra
         }
         for row in records(trials)
     ]
-    return Shown(rows, axes, groups, models), trials
+    return Shown(rows, axes, [groups[label] for label in labels], models), trials
 
 
 def _agreement(row: dict[str, Any]) -> str:
@@ -85,19 +104,44 @@ def _agreement(row: dict[str, Any]) -> str:
     return with_interval(*ends, planes_only=row["planes_only"], digits=2)
 
 
-def _place(tables: StudyTables, label: str) -> dict[str, Any]:
-    """Label noise, width and epoch of a group of a study along the width."""
+def _architecture(label: str) -> str:
+    return label.split("/")[0]
+
+
+def _place(tables: StudyTables, label: str) -> _Place:
     trial_id = tables.trials.trial_id[tables.trials.label == label].iloc[0]
     config = tables.configs[trial_id]
-    if not isinstance(config, TrialConfig):
-        return {"row": display_name(label), "share": 0.0, WIDTH: 0, EPOCH: 0}
-    return {
-        "row": noise_name(config.noise),
-        "share": config.noise.share if config.noise else 0.0,
-        WIDTH: config.width,
-        EPOCH: config.stop_epoch or config.training.epochs,
-    }
+    if isinstance(config, TrialConfig) and is_width_study(tables):
+        share = config.noise.share if config.noise else 0.0
+        numbers = {"width": config.width, "epoch": config.last_epoch}
+        return _Place(
+            display_name(config.architecture),
+            {"noise": (share, noise_name(config.noise))}
+            | {name: (number, number) for name, number in numbers.items()},
+        )
+    if isinstance(config, TrialConfig) and config.branch:
+        row = f"{_architecture(label)}/{config.branch.what or 'nothing'} changes"
+        return _Place(display_name(row), {"branch_epoch": (config.branch.epoch,) * 2})
+    return _Place(display_name(label))
 
 
-def _values(places: dict[str, dict[str, Any]], name: str) -> list[int]:
-    return sorted({place[name] for place in places.values()})
+def _axes(places: Iterable[_Place]) -> list[dict[str, Any]]:
+    """Axes along which there is more than one value."""
+    found: list[dict[str, Any]] = []
+    for name, title in AXES.items():
+        ordered = sorted({place.along[name] for place in places if name in place.along})
+        values = [value for _, value in ordered]
+        if len(values) > 1:
+            found.append(
+                {"name": name, "title": title, "values": values, "all": name in ALL_AT_FIRST}
+            )
+    return found
+
+
+def _at(axis: Mapping[str, Any], place: _Place) -> int | None:
+    here = place.along.get(axis["name"])
+    return None if here is None else axis["values"].index(here[1])
+
+
+def _order(group: Mapping[str, Any]) -> list[int]:
+    return [group["row"], *(-1 if at is None else at for at in group["at"])]

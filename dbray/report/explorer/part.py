@@ -13,7 +13,6 @@ from dbray.report.explorer.slices import Slice, packed_answers, packed_slice, re
 from dbray.report.page.page import Instrument
 from dbray.report.page.palette import class_colours
 from dbray.report.tables.tables import StudyTables, records
-from dbray.report.tables.width_curves import is_width_study
 from dbray.store import Study
 
 BUDGET = 4_500_000  # characters of packed slices and answers: the page stays below 6 MB
@@ -29,7 +28,7 @@ FOLDER = Path(__file__).parent
 
 def explorer_of(study: Study, tables: StudyTables) -> Instrument | None:
     """The explorer of a study; None where no plane has label maps of all models."""
-    shown, rows = shown_models(tables, along=is_width_study(tables))
+    shown, rows = shown_models(tables)
     by_id = {trial.trial_id: trial for trial in study.committed()}
     trials = [by_id[trial_id] for trial_id in rows.trial_id]
     classes = list(tables.info["dataset"]["class_names"])

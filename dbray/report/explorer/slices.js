@@ -6,18 +6,44 @@
  * (i, j) of R x R has the place i * R + j. A point of a slice is the image w1 x1 + w2 x2 + w3 x3
  * with weights that sum to 1; as normalisation is affine, they apply to the pixels likewise.
  *
- * @typedef {{row: number, at: number[], agreement: string}} Group at: its value on each axis
+ * @typedef {{row: number, at: (number|null)[], agreement: string}} Group at: its place on each axis
+ * @typedef {{name: string, title: string, values: (number|string)[], all: boolean}} Axis
  * @typedef {{group: number, seed: string, accuracy: string}} Model
  * @typedef {{name: string, kind: string, coordinates: number[][], low: number[], high: number[],
  *   resolution: number, agreement: number|null, regions: number, confidence: boolean,
  *   anchors: number[], packed: string}} Slice anchors: their classes, -1 for one that shows nothing
  * @typedef {{classes: string[], colours: string[], wide: boolean, image: number[], rows: string[],
- *   axes: {name: string, values: number[]}[], groups: Group[], models: Model[], slices: Slice[],
+ *   axes: Axis[], groups: Group[], models: Model[], slices: Slice[],
  *   pairs: Record<string, number>, tests: {images: number, packed: string}|null}} Data wide: two
  *   bytes a label; image: channels, height and width
  * @typedef {Uint8Array|Uint16Array} Labels
  * @typedef {{pixels: Uint8Array, maps: Labels[], confidence: Uint8Array[]}} Unpacked
  */
+
+/** Colours as an ImageData has them, ABGR. @param {string[]} colours #rrggbb */
+const inksOf = (colours) => Uint32Array.from(colours, (colour) => {
+  const value = parseInt(colour.slice(1), 16);
+  return 0xff000000 | ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
+});
+
+/** A place on an axis in words. @param {Axis} axis @param {number} at */
+const inWords = ({ title, values }, at) =>
+  typeof values[at] === "number" ? `${title} ${values[at]}` : String(values[at]);
+
+/** Whether a group is where one is on every axis; null: all along it. @param {Group} group
+ * @param {(number|null)[]} here */
+const isAt = ({ at }, here) => at.every((place, axis) =>
+  place === null || here[axis] === null || here[axis] === place);
+
+/** Models that stand in the rows, and for the seeds, of others; these themselves if they are there.
+ * @param {Data} data @param {number[]} models @param {number[]} there of which they are found */
+function alike({ groups, models: all }, models, there) {
+  const same = (/** @type {Model} */ a, /** @type {Model} */ b) =>
+    a.seed === b.seed && groups[a.group].row === groups[b.group].row;
+  const found = models.map((model) => there.includes(model) ? model
+    : there.find((other) => same(all[model], all[other])) ?? -1);
+  return [...new Set(found)].filter((model) => model >= 0);
+}
 
 /** @param {string} text deflated bytes in base64 */
 async function inflate(text) {
@@ -61,6 +87,8 @@ function differing(maps, points) {
   return shares.map((count) => count / Math.max(pairs, 1));
 }
 
+const percent = (/** @type {number} */ share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
+
 /** @param {Float32Array} shares */
 const mean = (shares) => shares.reduce((sum, share) => sum + share, 0) / shares.length;
 
@@ -84,6 +112,28 @@ function weights([alpha, beta], [[a1, b1], [a2, b2], [a3, b3]]) {
   const w2 = ((alpha - a1) * (b3 - b1) - (a3 - a1) * (beta - b1)) / area;
   const w3 = ((a2 - a1) * (beta - b1) - (alpha - a1) * (b2 - b1)) / area;
   return [1 - w2 - w3, w2, w3];
+}
+
+/** Weights of the anchors at a point of a grid. @param {Slice} slice @param {number} i along e1
+ * @param {number} j along e2 */
+function weightsAt({ resolution, low, high, coordinates }, i, j) {
+  const place = [i, j].map((at, axis) =>
+    low[axis] + (at * (high[axis] - low[axis])) / (resolution - 1));
+  return weights(place, coordinates);
+}
+
+/** Of the points between the anchors, that on which the maps of a row differ most.
+ * @param {Labels[][]} rows maps of each @param {Slice} slice */
+function disputed(rows, slice) {
+  const side = slice.resolution;
+  const sum = new Float32Array(side * side);
+  for (const maps of rows) differing(maps, side * side).forEach((share, k) => (sum[k] += share));
+  let best = Math.floor(side / 2) * (side + 1);
+  sum.forEach((share, k) => {
+    const inside = () => weightsAt(slice, Math.floor(k / side), k % side).every((w) => w > 0);
+    if (share > sum[best] && inside()) best = k;
+  });
+  return [Math.floor(best / side), best % side];
 }
 
 /** The weighted sum of three images, and the share of its values that are clipped.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from dbray.report.figures.linked import followed, rule_there
 from dbray.report.figures.width_charts import PANEL_WIDTH, curve_layers
 from dbray.report.page.theme import LINE_COLOURS
 from dbray.report.tables.width_curves import MEASURES, WidthCurves
@@ -26,19 +27,23 @@ def epochs_chart(curves: WidthCurves, last_epoch: int) -> alt.TopLevelMixin:
         legend=alt.Legend(orient="top", symbolOpacity=1),
     )
     axis = _epoch_axis()
+    rule = rule_there("epoch", sorted(rows.epoch.unique().tolist()), axis)
     measures = [measure for measure in MEASURES if measure.name in EPOCH_MEASURES]
     grid = []
     for noise in curves.noises:
         of_noise = rows[(rows.noise == noise) & rows.width.isin(some)]
         panels = [
             alt.LayerChart(
-                layer=curve_layers(
-                    of_noise[of_noise.measure == measure.name],
-                    measure,
-                    axis,
-                    colour,
-                    [alt.Tooltip("epoch:Q")],
-                ),
+                layer=[
+                    *curve_layers(
+                        of_noise[of_noise.measure == measure.name],
+                        measure,
+                        axis,
+                        colour,
+                        [alt.Tooltip("epoch:Q")],
+                    ),
+                    rule,
+                ],
                 width=270,
                 height=160,
                 title=f"{measure.title}: {noise}",
@@ -46,7 +51,8 @@ def epochs_chart(curves: WidthCurves, last_epoch: int) -> alt.TopLevelMixin:
             for measure in measures
         ]
         grid.append(alt.hconcat(*panels, spacing=24))
-    chart: alt.TopLevelMixin = alt.vconcat(*grid, spacing=20).properties(
+    grown = alt.vconcat(*grid, spacing=20).add_params(*followed("epoch"))
+    chart: alt.TopLevelMixin = grown.properties(
         title=alt.TitleParams(
             f"What happens to {curves.family} along the training?",
             subtitle="Line: mean over seeds; band: 95 % interval. The last point is the end.",

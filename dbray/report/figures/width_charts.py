@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from dbray.report.page.page import MOVED_TO
-from dbray.report.page.theme import INK, LINE_COLOURS, MUTED
+from dbray.report.figures.linked import followed, is_shown, is_there, rule_there
+from dbray.report.page.theme import LINE_COLOURS, MUTED
 from dbray.report.tables.intervals import ends_in_words
 from dbray.report.tables.width_curves import MEASURES, Measure, WidthCurves
 
@@ -43,8 +43,7 @@ def curves_chart(curves: WidthCurves) -> alt.TopLevelMixin:
         # Of the panels' equal selections Altair makes one, which is what links them.
         warnings.filterwarnings("ignore", message="Automatically deduplicated")
         grid = alt.concat(*panels, columns=2, spacing=30)
-    explored = alt.param(name=f"{MOVED_TO}width", value=0)
-    chart: alt.TopLevelMixin = grid.add_params(explored).properties(
+    chart: alt.TopLevelMixin = grid.add_params(*followed("width", "noise")).properties(
         title=alt.TitleParams(
             f"What happens to {curves.family} where it just fits its labels?",
             subtitle=[
@@ -122,43 +121,37 @@ def _panel(
             ],
         )
     )
-    marked = (
-        alt.Chart(rows)
-        .mark_point(filled=True, size=90, stroke="white")
-        .encode(
-            x=x,
-            y="value:Q",
-            color=colour,
-            opacity=alt.condition(hover, alt.value(1), alt.value(0)),
-        )
-    )
-    pointed = _pointed(curves, measure, x, hover)
+    rule = rule_there("width", curves.widths, x, hover)
+    marked = _marked(curves, measure, rows, hover).encode(x=x, color=colour)
     title = measure.title[0].upper() + measure.title[1:]
-    layers = [*_threshold_layers(curves, colour, x), *curve, each, marked, pointed]
+    layers = [*_threshold_layers(curves, colour, x), *curve, each, rule, marked]
     return alt.LayerChart(layer=layers, width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)
 
 
-def _pointed(curves: WidthCurves, measure: Measure, x: alt.X, hover: alt.Parameter) -> alt.Chart:
-    """The rule at the width that is pointed at; its tooltip has all noises' values there.
+def _marked(
+    curves: WidthCurves, measure: Measure, rows: pd.DataFrame, hover: alt.Parameter
+) -> alt.Chart:
+    """Points at the width that is pointed at, and where the explorer is.
 
-    Only numbers: Vega-Lite shows text as undefined where the nearest mark is looked for.
+    The nearest one's tooltip has all noises' values at its width. Only numbers: Vega-Lite shows
+    text as undefined where the nearest mark is looked for.
     """
-    rows = pd.DataFrame({"width": curves.widths}).set_index("width")
+    rows = rows[["width", "noise", "value"]]
     form = _format(measure)
     tooltip = [alt.Tooltip("width:Q")]
     for place, noise in enumerate(curves.noises):
         found = curves.curve(measure.name, noise)[["value", "low", "high"]]
-        rows = rows.join(found.add_suffix(f"_{place}"))
+        rows = rows.join(found.add_suffix(f"_{place}"), on="width")
         tooltip += [
             alt.Tooltip(f"value_{place}:Q", title=noise, format=form),
             alt.Tooltip(f"low_{place}:Q", title="95 % interval from", format=form),
             alt.Tooltip(f"high_{place}:Q", title="to", format=form),
         ]
-    moved_to = f"datum.width === {MOVED_TO}width"
-    opacity = alt.when(hover).then(alt.value(0.6)).when(moved_to).then(alt.value(0.35))
-    rule = alt.Chart(rows.reset_index()).mark_rule(color=INK, strokeWidth=1)
-    chart: alt.Chart = rule.encode(
-        x=x, opacity=opacity.otherwise(alt.value(0)), tooltip=tooltip
+    here = f"{is_there('width')} && {is_shown('noise')}"
+    seen = alt.when(hover).then(alt.value(1)).when(here).then(alt.value(1))
+    points = alt.Chart(rows).mark_point(filled=True, size=90, stroke="white")
+    chart: alt.Chart = points.encode(
+        y="value:Q", opacity=seen.otherwise(alt.value(0)), tooltip=tooltip
     ).add_params(hover)
     return chart
 

@@ -66,12 +66,16 @@ function lines(text, letters) {
 // Charts tell the explorer what is clicked, and show where it has moved to.
 function link(view) {
   const tell = (detail) => document.dispatchEvent(new CustomEvent("chart-clicked", {detail}));
-  view.addEventListener("click", (event, item) => item && item.datum && tell(item.datum));
+  view.addEventListener("click", (event, item) => {
+    const {datum} = item ?? {};
+    if (datum) tell(datum.datum ?? datum); // of the mark that is nearest, where that is looked for
+  });
   const moved = ({name, value}) => {
     const signal = "MOVED_TO" + name;
     if (signal in view.getState().signals) view.signal(signal, value).runAsync();
   };
   document.addEventListener("explorer-moved", (event) => moved(event.detail));
+  document.dispatchEvent(new CustomEvent("chart-drawn")); // it says where it is now
 }
 
 // What is folded opens for whoever goes there, and on paper.

@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from dbray.claims.names import display_name
+from dbray.report.figures.linked import followed, rule_there
 from dbray.report.page.page import Figure, Section, Table
 from dbray.report.page.theme import MUTED
 from dbray.report.tables.intervals import ends_in_words, row_with_interval
@@ -63,7 +64,7 @@ def branches_chart(frame: pd.DataFrame, sources: pd.DataFrame) -> alt.TopLevelMi
         name=lambda rows: rows.architecture.map(display_name)
     )
     panels = [name for name in PANELS if frame[name].notna().any()]
-    return alt.vconcat(
+    rows = alt.vconcat(
         *(
             alt.hconcat(
                 *(
@@ -80,6 +81,8 @@ def branches_chart(frame: pd.DataFrame, sources: pd.DataFrame) -> alt.TopLevelMi
             if (frame.what == what).any()
         )
     )
+    chart: alt.TopLevelMixin = rows.add_params(*followed("branch_epoch"))
+    return chart
 
 
 def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame) -> alt.LayerChart:
@@ -93,14 +96,12 @@ def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame)
     rows["interval"] = ends_in_words(rows)
     colour = alt.Color("name:N", title=None, legend=alt.Legend(orient="top"))
     epochs = sorted(frame.branch_epoch.unique().tolist())
-    base = alt.Chart(rows).encode(
-        x=alt.X(
-            "branch_epoch:Q",
-            title="epoch after which they part",
-            axis=alt.Axis(values=epochs, format="d"),
-        ),
-        color=colour,
+    x = alt.X(
+        "branch_epoch:Q",
+        title="epoch after which they part",
+        axis=alt.Axis(values=epochs, format="d"),
     )
+    base = alt.Chart(rows).encode(x=x, color=colour)
     y = alt.Y("score:Q", title=PANELS[column], axis=alt.Axis(format="%"))
     tips = [
         alt.Tooltip("name:N", title="architecture"),
@@ -115,6 +116,7 @@ def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame)
     return alt.LayerChart(
         layer=[
             level if len(together) else zero,
+            rule_there("branch_epoch", epochs, x),
             base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
             base.mark_line().encode(y=y),
             base.mark_point(filled=True, size=70).encode(y=y, tooltip=tips),
