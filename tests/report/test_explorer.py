@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from branches_study import write_branches_study
-from browser import blank_page
+from browser import blank_page, inaccessible
 from PIL import Image
 from synthetic_study import write_synthetic_study
 from width_study import RECIPE, grid, write_width_study
@@ -382,6 +382,7 @@ def test_label_noises_stand_side_by_side_or_along_a_slider(browser, widths_page)
         "MLP, width 2, 20 % wrong labels",
     ]
     assert len(explored.names()) == 6
+    assert inaccessible(page) == []
     assert explored.said == []
 
 
@@ -419,6 +420,7 @@ def test_a_slider_moves_along_the_epochs_of_branches(browser, branches):
         page.wait_for_function(f"({MARKED})('#branches') === 2")  # disagreement and barrier
     explored.click_chart("#branches", "they part: 4;", "disagreement")
     assert explored.part("value-0").inner_text() == "4"
+    assert inaccessible(page) == []
     assert explored.said == []
 
 

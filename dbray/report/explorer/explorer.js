@@ -324,7 +324,7 @@ function slider(axis) {
     if (at() === last) move(axis, 0);
     play.textContent = "stop";
     timer = window.setInterval(() => {
-      move(axis, at() + 1);
+      if (at() < last) move(axis, at() + 1);
       if (at() === last) stop();
     }, 700);
   };

@@ -38,6 +38,6 @@ def rule_there(
         seen = (
             alt.when(pointed).then(alt.value(POINTED_AT)).when(is_there(axis)).then(alt.value(HERE))
         )
-    rule = alt.Chart(pd.DataFrame({axis: values})).mark_rule(color=INK, strokeWidth=1)
+    rule = alt.Chart(pd.DataFrame({axis: values})).mark_rule(color=INK, strokeWidth=1, aria=False)
     chart: alt.Chart = rule.encode(x=x, opacity=seen.otherwise(alt.value(0)))
     return chart

@@ -67,8 +67,9 @@ function lines(text, letters) {
 function link(view) {
   const tell = (detail) => document.dispatchEvent(new CustomEvent("chart-clicked", {detail}));
   view.addEventListener("click", (event, item) => {
-    const {datum} = item ?? {};
-    if (datum) tell(datum.datum ?? datum); // of the mark that is nearest, where that is looked for
+    const {datum, mark} = item ?? {};
+    if (!datum || ["line", "area"].includes(mark.marktype)) return; // it has its first point's
+    tell(datum.datum ?? datum); // of the mark that is nearest, where that is looked for
   });
   const moved = ({name, value}) => {
     const signal = "MOVED_TO" + name;

@@ -99,7 +99,7 @@ def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame)
     x = alt.X(
         "branch_epoch:Q",
         title="epoch after which they part",
-        axis=alt.Axis(values=epochs, format="d"),
+        axis=alt.Axis(values=epochs, format="d", grid=False),
     )
     base = alt.Chart(rows).encode(x=x, color=colour)
     y = alt.Y("score:Q", title=PANELS[column], axis=alt.Axis(format="%"))
@@ -112,7 +112,7 @@ def _panel(frame: pd.DataFrame, column: str, title: str, together: pd.DataFrame)
     level = (
         alt.Chart(together).mark_rule(strokeDash=[4, 3]).encode(y="disagreement:Q", color=colour)
     )
-    zero = alt.Chart().mark_rule(color=MUTED).encode(y=alt.datum(0))
+    zero = alt.Chart().mark_rule(color=MUTED, aria=False).encode(y=alt.datum(0))
     return alt.LayerChart(
         layer=[
             level if len(together) else zero,

@@ -157,9 +157,9 @@ def shares_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     )
     title = "share of the disagreement when everything differs"
     base = alt.Chart().encode(y=y, yOffset=shift, color=colour)
+    ends: dict[str, Any] = {"color": MUTED, "strokeDash": [4, 3], "aria": False}
     layers = alt.layer(
-        alt.Chart().mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x=alt.datum(0)),
-        alt.Chart().mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x=alt.datum(1)),
+        *(alt.Chart().mark_rule(**ends).encode(x=alt.datum(end)) for end in (0, 1)),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
         base.mark_point(filled=True, size=80).encode(
             x="share:Q",
