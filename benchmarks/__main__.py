@@ -18,13 +18,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 # Before NumPy and torch are loaded: one thread on both sides of every ratio.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from benchmarks.history import append_record, comparison, newest, read_history, record_of
+from benchmarks.history import Record, append_record, begin_record, comparison, newest, read_history
 from benchmarks.timing import Result
 from dbray.errors import UserError
 
@@ -71,8 +72,7 @@ def _compare_and_record(chosen: list[str], record: Path | None, against: Path | 
         raise UserError(f"{against}: no record to compare with; make one with --record {against}")
     if record and not record.parent.is_dir():
         raise UserError(f"{record.parent}: no such folder to keep a history in")
-    _print_machine()
-    found = record_of(_measure(chosen))
+    found = replace(_print_machine(), results=tuple(_measure(chosen)))
     if against and (before := newest(histories[against], found)):
         print()
         for line in comparison(before, found):
@@ -81,10 +81,11 @@ def _compare_and_record(chosen: list[str], record: Path | None, against: Path | 
         append_record(record, found)
 
 
-def _print_machine() -> None:
-    here = record_of([])
+def _print_machine() -> Record:
+    here = begin_record()
     print(f"{here.hardware}, {here.date[:10]}, commit {here.commit or 'unknown'}")
     print(", ".join(f"{name} {number}" for name, number in here.versions.items()), end="\n\n")
+    return here
 
 
 def _measure(chosen: list[str]) -> list[Result]:

@@ -1,7 +1,8 @@
 """What was measured before, a record a line, and what has changed since.
 
-A benchmark has changed where both runs took it often enough, the rank test tells their repetitions
-apart, and their medians are further apart than two runs of the same code come to be.
+A figure has changed where both runs took it often enough, the rank test tells their repetitions
+apart, and their medians differ by more than a little. Seconds change with what else the machine
+does: where they did and the ratio to the peer did not, that is said.
 """
 
 import os
@@ -21,7 +22,7 @@ from benchmarks.timing import Result
 from dbray.errors import UserError
 
 LEVEL = 0.02  # of the rank test; five repetitions against five can reach .008
-LEAST = 0.05  # relative change of a median; less is seen between two runs of the same code
+LEAST = 0.05  # relative change of a median; less is not worth a line
 FEWEST = 4  # repetitions on either side; three against three never reach the level
 LIBRARIES = ("numba", "connected-components-3d")  # besides those that results depend on
 
@@ -88,8 +89,8 @@ class Change:
 _RECORD = TypeAdapter(Record)
 
 
-def record_of(results: list[Result]) -> Record:
-    """What this run found on this machine."""
+def begin_record() -> Record:
+    """A run that begins now, by this code on this machine, without results so far."""
     from dbray.study.provenance import library_versions
 
     return Record(
@@ -98,7 +99,7 @@ def record_of(results: list[Result]) -> Record:
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
         versions=library_versions() | {name: version(name) for name in LIBRARIES},
-        results=tuple(results),
+        results=(),
     )
 
 
@@ -161,10 +162,14 @@ def comparison(before: Record, now: Record) -> Iterator[str]:
     judged = [change for change in compared if change.measured_enough]
     told = [change for change in judged if change.exceeds_noise]
     yield f"Changed by more than the noise of both: {len(told)} of {len(judged)} figures"
+    own = {change.what for change in told if change.figure == "ratio"}
     for change in told:
+        with_peer = (
+            "" if change.what in own else "; the ratio did not: the machine, or what both use"
+        )
         yield (
             f"- {change.verdict}: {change.what}: {change.figure} {_spread(change.before)} then, "
-            f"{_spread(change.now)} now, {change.factor - 1:+.0%}"
+            f"{_spread(change.now)} now, {change.factor - 1:+.0%}{with_peer}"
         )
     for change in compared:
         if not change.measured_enough:

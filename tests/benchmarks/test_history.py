@@ -10,11 +10,11 @@ import pytest
 from benchmarks.history import (
     Record,
     append_record,
+    begin_record,
     changes,
     comparison,
     newest,
     read_history,
-    record_of,
 )
 from benchmarks.timing import Result
 from dbray.errors import UserError
@@ -62,6 +62,8 @@ def test_what_takes_another_time_is_told_with_both_spreads(factor, verdict):
 def test_a_machine_that_is_slower_on_both_sides_changes_no_ratio():
     now = record(result(times(OURS, 1.5), times(THEIRS, 1.5)))
     assert told(record(), now) == {("seconds", "slower")}
+    (line,) = (line for line in comparison(record(), now) if line.startswith("-"))
+    assert line.endswith("+50%; the ratio did not: the machine, or what both use")
 
 
 def test_a_change_within_the_noise_of_either_run_is_not_told():
@@ -132,7 +134,7 @@ def test_a_history_is_a_line_a_run_and_reads_back(tmp_path):
 
 
 def test_a_record_says_what_it_was_measured_on():
-    here = record_of([result()])
+    here = begin_record()
     assert here.cores >= 1
     assert here.cpu
     assert {"python", "numpy", "torch", "numba"} <= set(here.versions)
