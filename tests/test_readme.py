@@ -40,6 +40,8 @@ def test_every_option_the_readme_names_exists(tmp_path):
     assert all(f"sweeps/{script}" in README for script in scripts)
     commands = [*(f"sweeps/{script}" for script in scripts), "analysis/export.py"]
     helps = [run_script(command, "--help", cwd=tmp_path).stdout for command in commands]
+    benchmarks = [sys.executable, "-m", "benchmarks", "--help"]
+    helps.append(subprocess.check_output(benchmarks, cwd=ROOT, text=True))
     known = "\n".join(helps)
     ours = re.sub(r"--command \"[^\"]+\"", "--command", README)
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours)):
