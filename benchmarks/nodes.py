@@ -10,6 +10,8 @@ little: a network of a few units, one epoch of one step on digits, 2 planes of 4
 of five seeds, ``--pairs groups``. The command is killed once half of the trials are done and given
 again; when it has ended it is given a third time. S3 is a local server, whose log has the requests.
 
+As on any cluster, who reaches the nodes' ports can run code: use a network that you trust.
+
 Memory is the proportional set size. The driver's processor seconds are what it takes wherever it
 runs; all other seconds share this machine's cores with all nodes.
 """
@@ -30,10 +32,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ray._private.services import psutil  # which Ray brings along
 from ray.cluster_utils import Cluster
 
-from benchmarks.processes import family, proportional
+from benchmarks.processes import family, processor_seconds, proportional
 from dbray.store import open_study
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "arch_repro.py"
@@ -45,7 +46,7 @@ CHEAP = (
 STORE_BYTES = 80 * 2**20  # of each node's object store
 SAMPLE_SECONDS = 2.0  # between two looks at the memory
 # Very many processes start on few cores: what is slow is not lost.
-PATIENCE = {
+SETTINGS = {
     "RAY_worker_register_timeout_seconds": "1800",
     "RAY_health_check_timeout_ms": "600000",
     "RAY_health_check_failure_threshold": "100",
@@ -87,7 +88,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--s3", action="store_true")
     asked = parser.parse_args(arguments)
-    os.environ |= PATIENCE
+    os.environ |= SETTINGS
     with (
         tempfile.TemporaryDirectory() as scratch,
         _s3(Path(scratch)) if asked.s3 else _directory(Path(scratch)) as (storage, count),
@@ -113,7 +114,7 @@ def main(arguments: list[str]) -> None:
 def _cluster(nodes: int, slots: int) -> Iterator[tuple[str, float]]:
     """Its address, and the seconds until all nodes were there."""
     started = time.monotonic()
-    small = {"node_ip_address": "127.0.0.1", "object_store_memory": STORE_BYTES}
+    small = {"object_store_memory": STORE_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
         for number in range(nodes):
@@ -195,11 +196,8 @@ def _watch(command: list[str], count: Count, until: int = 0) -> Watched:
 
 def _sample(process: subprocess.Popen[str], run: Watched, started: float) -> None:
     """Note the driver's memory and processor time, and the memory of all, while it runs."""
-    driver = psutil.Process(process.pid)
     while process.poll() is None:
-        with contextlib.suppress(psutil.Error):  # it has ended
-            times = driver.cpu_times()
-            run.cpu.append((time.monotonic() - started, times.user + times.system))
+        run.cpu.append((time.monotonic() - started, processor_seconds(process.pid)))
         scores = any(line.startswith("scoring") for _, line in run.lines)
         memory = {
             "driver" + (", scores and page" if scores else ""): proportional(process.pid),

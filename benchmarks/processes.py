@@ -1,6 +1,7 @@
 """What a command takes with all the processes that it starts, Ray's among them."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -69,3 +70,11 @@ def proportional(process: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def processor_seconds(process: int) -> float:
+    """Processor time that a process has used; 0 if it has ended."""
+    with contextlib.suppress(OSError):  # it has ended
+        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
