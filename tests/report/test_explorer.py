@@ -424,6 +424,27 @@ def test_a_slider_moves_along_the_epochs_of_branches(browser, branches):
     assert explored.said == []
 
 
+def test_a_slider_moves_along_the_epochs_that_trainings_were_looked_at(browser, tmp_path):
+    """At first it stands at the end, which may be another epoch for each architecture."""
+    options = {"resolution": 10, "epochs": 4, "seeds": (0, 1), "predictions": True}
+    study = write_synthetic_study(tmp_path, groups={"resnet": 0.8}, stops=(1, 2), **options)
+    explored = Explorer(browser.new_page(), write_report(study))
+    assert explored.axes == {"epoch": [1, 2, "the end"]}
+    assert explored.names() == ["ResNet"]
+    assert explored.part("value-0").inner_text() == "the end"
+    trials = {(t.config.stop_epoch, t.config.weights_seed): t for t in study.committed()}
+    explored.choose("slice", 0)
+    explored.page.locator('#explorer [data-part="axis-0"]').focus()
+    for key, epoch in (("Home", 1), ("ArrowRight", 2), ("End", None)):
+        explored.page.keyboard.press(key)
+        shown = [int(model) for model in explored.classes()]
+        explored.point(3, 5, shown[0])
+        expected = [read_label_maps(study, trials[epoch, seed], 0, 1)[0][3, 5] for seed in (0, 1)]
+        names = study.info["dataset"]["class_names"]
+        assert [*explored.classes().values()] == [names[label] for label in expected]
+    assert explored.said == []
+
+
 def test_nothing_is_said_to_the_console_or_asked_of_a_network(explorer):
     assert explorer.said == []
 

@@ -1,7 +1,8 @@
 """Which models an explorer shows, in which rows, and along which axes they lie."""
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from dbray.claims.double_descent import noise_name
 from dbray.claims.names import display_name
 from dbray.claims.words import with_interval
-from dbray.config import TrialConfig
+from dbray.config import AnyConfig, TrialConfig
 from dbray.report.tables.selection import GROUPS_PICTURED, evenly_spaced, first_of_groups
 from dbray.report.tables.tables import StudyTables, group_order, records
 from dbray.report.tables.width_curves import is_width_study
@@ -22,6 +23,7 @@ AXES = {
     "epoch": "epoch",
     "branch_epoch": "after epoch",
 }
+END = "the end"  # of trainings that may differ in their epochs
 ALL_AT_FIRST = ("noise",)  # few, and there to be held against each other
 
 
@@ -63,8 +65,10 @@ def shown_models(tables: StudyTables) -> tuple[Shown, pd.DataFrame]:
     """The models to show, and the rows of the trials that they are, in the same order.
 
     A row a group; but what lies along an axis shares one: widths, label noises and epochs of a
-    family, and the epochs after which trainings of an architecture part.
+    family, the epochs after which trainings of an architecture part, and those at which trainings
+    were looked at on their way.
     """
+    tables = _with_early(tables)
     labels = group_order(tables.trials, tables.groups)
     places = {label: _place(tables, label) for label in labels}
     axes = _axes(places.values())
@@ -99,6 +103,20 @@ def shown_models(tables: StudyTables) -> tuple[Shown, pd.DataFrame]:
     return Shown(rows, axes, [groups[label] for label in labels], models), trials
 
 
+def _with_early(tables: StudyTables) -> StudyTables:
+    """The same with a group of its own for each epoch before the end."""
+    if tables.early.empty:
+        return tables
+    epochs = [f"/epoch {_stop(tables.configs[trial_id])}" for trial_id in tables.early.trial_id]
+    early = tables.early.assign(label=tables.early.label + epochs)
+    return replace(tables, trials=pd.concat([tables.trials, early], ignore_index=True))
+
+
+def _stop(config: AnyConfig) -> int | None:
+    """The epoch of a state on the way; None of an end."""
+    return config.stop_epoch if isinstance(config, TrialConfig) else None
+
+
 def _agreement(row: dict[str, Any]) -> str:
     ends = (row["agreement"], row["low"], row["high"])
     return with_interval(*ends, planes_only=row["planes_only"], digits=2)
@@ -119,10 +137,15 @@ def _place(tables: StudyTables, label: str) -> _Place:
             {"noise": (share, noise_name(config.noise))}
             | {name: (number, number) for name, number in numbers.items()},
         )
+    row, along = label, dict[str, tuple[float, int | str]]()
+    if not tables.early.empty:
+        stop = _stop(config)
+        row = label.removesuffix(f"/epoch {stop}")
+        along["epoch"] = (math.inf, END) if stop is None else (stop, stop)
     if isinstance(config, TrialConfig) and config.branch:
         row = f"{_architecture(label)}/{config.branch.what or 'nothing'} changes"
-        return _Place(display_name(row), {"branch_epoch": (config.branch.epoch,) * 2})
-    return _Place(display_name(label))
+        along["branch_epoch"] = (config.branch.epoch,) * 2
+    return _Place(display_name(row), along)
 
 
 def _axes(places: Iterable[_Place]) -> list[dict[str, Any]]:

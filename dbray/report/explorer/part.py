@@ -33,7 +33,8 @@ def explorer_of(study: Study, tables: StudyTables) -> Instrument | None:
     trials = [by_id[trial_id] for trial_id in rows.trial_id]
     classes = list(tables.info["dataset"]["class_names"])
     planes = sum(tables.info["planes"]["counts"].values())
-    few = f" of {len(tables.trials)}" if len(trials) < len(tables.trials) else ""
+    models = len(tables.trials) + len(tables.early)
+    few = f" of {models}" if len(trials) < models else ""
     return instrument(
         shown,
         read_slices(study, tables.info, trials),

@@ -3,6 +3,7 @@
 import altair as alt
 import pandas as pd
 
+from dbray.report.figures.linked import followed, rule_there
 from dbray.report.page.theme import LINE_COLOURS
 from dbray.report.tables.intervals import ends_in_words
 from dbray.store.score_schemas import BETWEEN_SEEDS, OWN_END
@@ -21,19 +22,22 @@ def along_chart(found: pd.DataFrame) -> alt.TopLevelMixin:
     )
     rows["interval"] = ends_in_words(rows)
     names = sorted(rows.name.unique())
-    return alt.hconcat(*(_panel(rows[rows.measure == m], m, names) for m in TITLES)).properties(
+    panels = alt.hconcat(*(_panel(rows[rows.measure == m], m, names) for m in TITLES))
+    chart: alt.TopLevelMixin = panels.add_params(*followed("epoch")).properties(
         title=alt.TitleParams(
             "When is it settled what a model will answer?",
             subtitle="Line: mean over seeds or pairs of seeds; bar: 95 % interval.",
         )
     )
+    return chart
 
 
 def _panel(rows: pd.DataFrame, measure: str, names: list[str]) -> alt.LayerChart | alt.FacetChart:
     title = f"agreement {TITLES[measure]}"
     scale = alt.Scale(domain=[0, 1])
+    x = alt.X("epoch:Q", title="epoch", scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
     base = alt.Chart(rows).encode(
-        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(zero=False), axis=alt.Axis(format="d")),
+        x=x,
         color=alt.Color(
             "name:N",
             title="group",
@@ -50,6 +54,7 @@ def _panel(rows: pd.DataFrame, measure: str, names: list[str]) -> alt.LayerChart
     )
     y = alt.Y("agreement:Q", title=title, scale=scale)
     return alt.layer(
+        rule_there("epoch", sorted(rows.epoch.unique().tolist()), x),
         base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
             y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
         ),

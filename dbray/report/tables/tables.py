@@ -42,6 +42,8 @@ class StudyTables:
     trials
         One row a committed trial: ``trial_id``, ``label`` (its group), ``group`` (the same for
         people), ``family``, ``seed`` (what tells it from others of its group) and the metrics.
+    early
+        Likewise the states that trainings were in on their way, in the groups of their ends.
     configs
         Config of each committed trial, by id.
     failed, damaged, foreign
@@ -76,6 +78,7 @@ class StudyTables:
 
     info: dict[str, Any]
     trials: pd.DataFrame
+    early: pd.DataFrame
     configs: dict[str, AnyConfig]
     failed: list[FailedTrial]
     damaged: dict[str, str]
@@ -131,6 +134,8 @@ def load_tables(study: Study) -> StudyTables:
     """
     info, inventory = study.info, study.inventory()
     committed = at_their_end(inventory.committed, info["group_by"])
+    ended = {trial.trial_id for trial in committed}
+    early = [trial for trial in inventory.committed if trial.trial_id not in ended]
     if not committed:
         raise UserError(f"{study.location}: no finished trial to report on; run the sweep first")
     trials = trials_frame(committed, info["group_by"])
@@ -148,7 +153,8 @@ def load_tables(study: Study) -> StudyTables:
     return StudyTables(
         info=info,
         trials=trials,
-        configs={trial.trial_id: trial.config for trial in committed},
+        early=trials_frame(early, info["group_by"]),
+        configs={trial.trial_id: trial.config for trial in inventory.committed},
         failed=inventory.failed,
         damaged=inventory.damaged,
         foreign=inventory.foreign,
@@ -196,7 +202,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def trials_frame(trials: Sequence[CommittedTrial], group_by: Sequence[str]) -> pd.DataFrame:
-    """One row a committed trial, ordered by family, group and seed."""
+    """One row a committed trial, ordered by family, group and seed; no columns without any."""
     rows = [
         {
             "trial_id": trial.trial_id,
@@ -208,7 +214,7 @@ def trials_frame(trials: Sequence[CommittedTrial], group_by: Sequence[str]) -> p
         for trial in trials
     ]
     by = ["family", "label", "weights_seed", "data_seed", "seed", "trial_id"]
-    return pd.DataFrame(rows).sort_values(by, ignore_index=True)
+    return pd.DataFrame(rows).sort_values(by if rows else [], ignore_index=True)
 
 
 def gallery_trials(trials: pd.DataFrame) -> pd.DataFrame:
