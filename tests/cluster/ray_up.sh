@@ -175,7 +175,7 @@ case "${1:-}" in
     PLACE="$(mktemp -d /var/tmp/dbray-machines-XXXX)"
     export IMAGE PLACE
     (in_namespaces "$0" laptop) &
-    trap 'kill -9 $! 2>/dev/null; rm -rf "$PLACE"' EXIT
+    trap 'kill -9 $! 2>/dev/null || true; rm -rf "$PLACE"' EXIT
     trap 'exit 1' INT TERM
     wait $!
     ;;

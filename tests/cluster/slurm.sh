@@ -12,7 +12,7 @@
 # and smaller: minutes, three nodes. Prints what each command says; docs/cluster/slurm.md has a run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-STUDY=(sweeps/arch_repro.py --arch mlp fcnet vgg --seeds 3 --epochs 80 --checkpoint-seconds 10)
+STUDY=(sweeps/arch_repro.py --arch mlp fcnet vgg --seeds 3 --epochs 200 --checkpoint-seconds 10)
 
 # in_namespaces COMMAND...: as process 1 of a machine of its own; all of it ends with the caller
 in_namespaces() {
@@ -164,7 +164,7 @@ case "${1:-}" in
     printf '127.0.0.1 localhost\n192.168.1.1 login\n' >"$PLACE/hosts"
     printf '192.168.1.11 one\n192.168.1.12 two\n192.168.1.13 three\n' >>"$PLACE/hosts"
     (in_namespaces "$0" controller) &
-    trap 'kill -9 $! 2>/dev/null; [ -n "${KEEP:-}" ] || rm -rf "$PLACE"' EXIT
+    trap 'kill -9 $! 2>/dev/null || true; [ -n "${KEEP:-}" ] || rm -rf "$PLACE"' EXIT
     trap 'exit 1' INT TERM
     wait $!
     ;;
