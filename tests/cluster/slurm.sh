@@ -12,7 +12,7 @@
 # and smaller: minutes, three nodes. Prints what each command says; docs/cluster/slurm.md has a run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-STUDY=(sweeps/arch_repro.py --arch mlp fcnet vgg --seeds 3 --epochs 200 --checkpoint-seconds 10)
+STUDY=(sweeps/arch_repro.py --arch mlp fcnet vgg --seeds 3 --epochs 300 --checkpoint-seconds 10)
 
 # in_namespaces COMMAND...: as process 1 of a machine of its own; all of it ends with the caller
 in_namespaces() {
