@@ -34,11 +34,12 @@ def along_section(along: pd.DataFrame, tables: StudyTables) -> Section | None:
 
 def _in_words(found: pd.DataFrame) -> str:
     """What the group says whose agreement with its own end is the least at the first epoch."""
-    first, last = int(found.epoch.min()), int(found.epoch.max())
+    first = int(found.epoch.min())
     own = found[(found.measure == OWN_END) & (found.epoch == first)].sort_values("value")
     least = records(own)[0]
     between = found[(found.measure == BETWEEN_SEEDS) & (found.group == least["group"])]
     seeds = {row["epoch"]: row_with_interval(row, "value") for row in records(between)}
+    last = int(found[found.group == least["group"]].epoch.max())
     said = (
         f"At epoch {first} of {last}, a model of {least['name']} agrees with its own end on "
         f"{row_with_interval(least, 'value')} of points"
