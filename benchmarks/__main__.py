@@ -43,7 +43,8 @@ def main() -> None:
             asked = _parser().parse_intermixed_args()
             _compare_and_record(asked.names or list(NAMES), asked.record, asked.against)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _table(name: str, options: list[str]) -> None:

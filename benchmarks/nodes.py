@@ -34,7 +34,8 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from benchmarks.processes import family, processor_seconds, proportional
+from benchmarks.processes import cpu_seconds, family, proportional
+from dbray.errors import UserError
 from dbray.store import open_study
 
 SCRIPT = Path(__file__).parents[1] / "sweeps" / "arch_repro.py"
@@ -88,6 +89,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--s3", action="store_true")
     asked = parser.parse_args(arguments)
+    if asked.trials < 2 * SEEDS or not 1 <= asked.slots <= asked.nodes:
+        raise UserError(
+            f"{asked.trials} trials by {asked.slots} slots on {asked.nodes} nodes: take "
+            f"{2 * SEEDS} trials or more, and from 1 slot to as many as there are nodes"
+        )
     os.environ |= SETTINGS
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -197,7 +203,7 @@ def _watch(command: list[str], count: Count, until: int = 0) -> Watched:
 def _sample(process: subprocess.Popen[str], run: Watched, started: float) -> None:
     """Note the driver's memory and processor time, and the memory of all, while it runs."""
     while process.poll() is None:
-        run.cpu.append((time.monotonic() - started, processor_seconds(process.pid)))
+        run.cpu.append((time.monotonic() - started, cpu_seconds([process.pid])))
         scores = any(line.startswith("scoring") for _, line in run.lines)
         memory = {
             "driver" + (", scores and page" if scores else ""): proportional(process.pid),

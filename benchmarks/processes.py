@@ -5,10 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import psutil
 
 POLL_SECONDS = 0.2
 
@@ -34,18 +32,17 @@ def run_watched(command: Sequence[str]) -> tuple[str, float, int]:
     return printed, seconds, peak
 
 
-def cpu_seconds() -> float:
-    """User and system time that this process and its descendants have taken so far.
+def cpu_seconds(processes: Iterable[int]) -> float:
+    """User and system time that processes have taken so far; those that have ended count nothing.
 
-    A process that has ended counts where its parent has waited for it.
+    Of a child that has ended, its parent has the time once it has waited for it.
     """
-    total = 0.0
-    own = psutil.Process()
-    for process in (own, *own.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+    ticks = 0
+    for process in processes:
+        with contextlib.suppress(OSError):  # it has ended
+            stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, stat[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def family(root: int) -> set[int]:
@@ -70,11 +67,3 @@ def proportional(process: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def processor_seconds(process: int) -> float:
-    """Processor time that a process has used; 0 if it has ended."""
-    with contextlib.suppress(OSError):  # it has ended
-        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0

@@ -11,6 +11,7 @@ of all the step's processes, user and system: other work on the machine does not
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.label_maps import make_label_maps
-from benchmarks.processes import cpu_seconds, run_watched
+from benchmarks.processes import cpu_seconds, family, run_watched
 from dbray.datasets import load_dataset
 from dbray.jobs.agreement import AgreementJob
 from dbray.jobs.contrasts import Contrasts
@@ -58,11 +59,9 @@ def main(arguments: list[str]) -> None:
                 printed, _, peak = run_watched(command)
                 seconds, cpu, size = map(float, printed.split())
                 _print_row(trials, step, (seconds, cpu), peak, size)
-            before = cpu_seconds()
+            before = _cpu()
             _, seconds, peak = run_watched(_sweep(storage, trials))
-            _print_row(
-                trials, "the whole command again", (seconds, cpu_seconds() - before), peak, 0
-            )
+            _print_row(trials, "the whole command again", (seconds, _cpu() - before), peak, 0)
 
 
 def _print_row(
@@ -211,11 +210,16 @@ def _run_step() -> None:
     print(seconds, cpu, len(study.folder.read(made)) if made else 0)
 
 
+def _cpu() -> float:
+    """CPU seconds of this process and all that it has started."""
+    return cpu_seconds(family(os.getpid()))
+
+
 def _timed(run: Step, study: Study, trials: int) -> tuple[float, float]:
     """Seconds by the clock, and of CPU."""
-    started, cpu = time.perf_counter(), cpu_seconds()
+    started, cpu = time.perf_counter(), _cpu()
     run(study, trials)
-    return time.perf_counter() - started, cpu_seconds() - cpu
+    return time.perf_counter() - started, _cpu() - cpu
 
 
 if __name__ == "__main__":
