@@ -153,7 +153,7 @@ def test_nothing_is_measured_where_there_is_nothing_to_compare_with(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "fragmentation", "--against"]
     missing = tmp_path / "none.jsonl"
     done = subprocess.run([*command, str(missing)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
         f"error: {missing}: no record to compare with; make one with --record {missing}\n"
