@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -33,12 +33,25 @@ def make_optimizer(
     if config.optimizer == "sam":
         from pytorch_optimizer import SAM  # slow to import
 
-        sam: torch.optim.Optimizer = SAM(parameters, torch.optim.SGD, rho=config.sam_radius, **sgd)
-        return sam
+        sam = SAM(parameters, torch.optim.SGD, rho=config.sam_radius, **sgd)
+        _begin_at_rest(sam.base_optimizer)
+        return cast(torch.optim.Optimizer, sam)
     if config.optimizer == "sgd":
-        return _uncompiled(torch.optim.SGD)(parameters, **sgd)
+        return _begin_at_rest(_uncompiled(torch.optim.SGD)(parameters, **sgd))
     adaptive = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return _uncompiled(adaptive)(parameters, **common)
+
+
+def _begin_at_rest(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Give SGD momenta of zero, from which its first step is what it is without any.
+
+    Fused, it takes them from uninitialised memory, and keeps what lay there where a gradient scaler
+    leaves the first step out, as half precision often makes it do (PyTorch 2.15).
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 @cache
