@@ -30,41 +30,51 @@ class Architecture:
 
     factory: str  # "module:function", imported when a model is built
     description: str
+    seconds: float  # that a small trial takes on digits: the sweep begins with long ones
     convolutional: bool = False
     differed: str = ""  # how the first studies' models were not as published
 
 
 _HERE = "dbray.architectures"
 ARCHITECTURES = {
-    "fcnet": Architecture(f"{_HERE}.fully_connected:fcnet", "fully connected, four hidden layers"),
-    "mlp": Architecture(f"{_HERE}.fully_connected:mlp", "fully connected, one hidden layer"),
+    "fcnet": Architecture(
+        f"{_HERE}.fully_connected:fcnet", "fully connected, four hidden layers", 2
+    ),
+    "mlp": Architecture(f"{_HERE}.fully_connected:mlp", "fully connected, one hidden layer", 2),
     "vit": Architecture(
         f"{_HERE}.patches:vit",
         "vision transformer",
+        37,
         differed="bias of queries, keys and values; epsilon of layer norms; initial weights",
     ),
     "mixer": Architecture(
         f"{_HERE}.patches:mixer",
         "MLP-Mixer",
+        15,
         differed="epsilon of layer norms; initial weights, a last layer of zeros among them",
     ),
-    "vgg": Architecture(f"{_HERE}.convolutional:vgg", "VGG with batch norm", convolutional=True),
-    "resnet": Architecture(f"{_HERE}.convolutional:resnet", "residual network", convolutional=True),
+    "vgg": Architecture(f"{_HERE}.convolutional:vgg", "VGG with batch norm", 4, convolutional=True),
+    "resnet": Architecture(
+        f"{_HERE}.convolutional:resnet", "residual network", 6, convolutional=True
+    ),
     "densenet": Architecture(
         f"{_HERE}.convolutional:densenet",
         "densely connected network",
+        19,
         convolutional=True,
         differed="initial weights",
     ),
     "wideresnet": Architecture(
         f"{_HERE}.preactivation:wideresnet",
         "wide residual network",
+        25,
         convolutional=True,
         differed="initial weights",
     ),
     "resnet18k": Architecture(
         f"{_HERE}.preactivation:resnet18k",
         "pre-activation ResNet-18 of width k",
+        10,
         convolutional=True,
         differed="batch norm and ReLU after the last block",
     ),

@@ -1,8 +1,10 @@
 """What a study lacks, done in an order in which it can be done."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dbray.architectures import ARCHITECTURES
 from dbray.config import TrialConfig
 from dbray.datasets import Dataset
 from dbray.store import Study
@@ -28,7 +30,7 @@ def do_work(
         for workers in sorted({item.workers for item in ready}):
             left_over += run_sweep(
                 study,
-                [item for item in ready if item.workers == workers],
+                _longest_first([item for item in ready if item.workers == workers]),
                 dataset,
                 plan,
                 replace(resources, workers_per_trial=workers),
@@ -44,6 +46,22 @@ def _stages(work: Sequence[Work]) -> list[list[Work]]:
         [item for item, has in zip(work, taught, strict=True) if has == later]
         for later in (False, True)
     ]
+
+
+def _longest_first(work: Sequence[Work]) -> list[Work]:
+    """Work that ends with short trainings: a long one at the end leaves all other cores idle.
+
+    How long one takes is known of the registry's architectures, and of their widths, which is the
+    longer; others come first.
+    """
+
+    def length(item: Work) -> tuple[float, int]:
+        if not isinstance(item.config, TrialConfig):
+            return math.inf, 0
+        known = ARCHITECTURES.get(item.config.architecture)
+        return known.seconds if known else math.inf, item.config.width
+
+    return sorted(work, key=length, reverse=True)
 
 
 def _with_teachers(study: Study, work: Sequence[Work], left_over: list[str]) -> list[Work]:
