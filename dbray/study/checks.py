@@ -1,6 +1,7 @@
 """What a study refuses before it changes anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from dbray.architectures import check_trainable
@@ -9,8 +10,15 @@ from dbray.config import AnyConfig, SizeName, TrialConfig, group_label
 from dbray.datasets import Dataset
 from dbray.errors import UserError
 from dbray.store import CommittedTrial, Study
+from dbray.study.bounds import option_name
 from dbray.training import smallest_shard, steps_per_epoch
 from dbray.trial import PlanePlan, covers
+
+# Of a TrialConfig and its parts. "seed" is the label noise's, "teacher" an id: of one seed, too.
+OWN_TO_A_TRIAL = {
+    *("weights_seed", "data_seed", "order_seed", "augmentation_seed", "dropout_seed"),
+    *("sample_seed", "seed", "teacher", "run", "one_bit", "branch", "stop_epoch"),
+}
 
 
 def check_grid(
@@ -38,6 +46,7 @@ def check_grid(
     """
     finished = study.committed() if study.folder.exists("study.json") else []
     _check_contrasts(finished, planned, configs)
+    _check_recipes(finished, planned, configs)
     done = {trial.trial_id for trial in finished if covers(trial, plan)}
     _check_architectures([c for c in configs if c.trial_id not in done], dataset)
     _check_shards(configs, dataset)
@@ -53,6 +62,37 @@ def _check_contrasts(
     known = [*(trial.config for trial in finished), *configs]
     groups = {group_label(config, planned["group_by"]) for config in known}
     check_contrasts(named, groups, planned["planes"]["counts"])
+
+
+def _check_recipes(
+    finished: Sequence[CommittedTrial], planned: Mapping[str, Any], configs: Sequence[AnyConfig]
+) -> None:
+    """Refuse trials that would be taken for further seeds of a group, and are something else."""
+    there: dict[str, TrialConfig] = {}
+    done = {trial.trial_id for trial in finished}
+    for trial in finished:
+        if isinstance(trial.config, TrialConfig):
+            there.setdefault(group_label(trial.config, planned["group_by"]), trial.config)
+    for config in configs:
+        group = group_label(config, planned["group_by"])
+        if not isinstance(config, TrialConfig) or config.trial_id in done or group not in there:
+            continue
+        before, asked = dict(_recipe(there[group])), dict(_recipe(config))
+        for name in asked:
+            if asked[name] != before.get(name):
+                raise UserError(
+                    f"{group}: {option_name(name)} would be {asked[name]}, and the study's trials "
+                    f"of that group have {before.get(name)}; they are to differ in their seeds "
+                    "alone: give what was given before, or another --name"
+                )
+
+
+def _recipe(config: TrialConfig) -> Iterator[tuple[str, Any]]:
+    """What the trials of one group have in common: name and value, those of parts one by one."""
+    for name, value in asdict(config).items():
+        for part, of_it in value.items() if isinstance(value, dict) else [(name, value)]:
+            if name not in OWN_TO_A_TRIAL and part not in OWN_TO_A_TRIAL:
+                yield part, of_it
 
 
 def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
