@@ -81,7 +81,7 @@ def explorer_of_maps(
     shown = Shown(
         rows,
         [],
-        [{"row": row, "at": [], "agreement": ""} for row in range(len(rows))],
+        [{"row": row, "at": [], "agreement": "", "mixed": False} for row in range(len(rows))],
         [
             {
                 "group": rows.index(groups[name]) if groups else 0,

@@ -12,6 +12,7 @@ from dbray import StudyResults
 from dbray.config import NoiseConfig, TrainingConfig, TrialConfig
 from dbray.errors import UserError
 from dbray.jobs import score
+from dbray.report.explorer.models import shown_models
 from dbray.report.sections.randomness import (
     errors_section,
     randomness_findings,
@@ -71,7 +72,8 @@ def what_differs(one, other):
     return {1: next(iter(differ), ""), len(NAMES): "all"}.get(len(differ), "some")
 
 
-def test_shares_are_those_of_pairs_one_by_one(study):
+def pairs_of(study):
+    """Disagreement of every two trials, by what differs between them."""
     found = StudyResults(study.location)
     trials = {trial.trial_id: trial.config for trial in study.committed()}
     maps = {trial_id: found.label_maps(trial_id) for trial_id in trials}
@@ -80,7 +82,11 @@ def test_shares_are_those_of_pairs_one_by_one(study):
         values.setdefault(what_differs(trials[a], trials[b]), []).append(
             float((maps[a] != maps[b]).mean())
         )
-    rows = found.randomness.set_index("source")
+    return values
+
+
+def test_shares_are_those_of_pairs_one_by_one(study):
+    values, rows = pairs_of(study), StudyResults(study.location).randomness.set_index("source")
     together = np.mean(values["all"])
     for source in rows.index:
         alone = np.mean(values[source])
@@ -137,6 +143,18 @@ def test_claims_and_page(study):
     found = randomness_findings(tables)
     assert found[0].meaning.startswith("of points differ between two trainings")
     assert "last bit of one weight" in found[-1].meaning
+
+
+def test_the_explorer_says_of_a_source_what_it_does_alone(study):
+    """The trials of such a group come from several bases, and differ in more than the source."""
+    tables, values = load_tables(study), pairs_of(study)
+    shown, _ = shown_models(tables)
+    groups = dict(zip(shown.rows, shown.groups, strict=True))
+    for name, source in (("order alone", "order"), ("one bit", "bit"), ("again", "machine")):
+        group = groups[f"ResNet / {name}"]
+        assert group["mixed"]
+        assert group["agreement"].startswith(f"{1 - np.mean(values[source]):.2f} [")
+    assert not groups["ResNet"]["mixed"]
 
 
 def test_a_study_of_nothing_is_refused(tmp_path):

@@ -52,7 +52,7 @@ function shown() {
       && data.models[model].group === group && !state.hidden.has(data.models[model].seed)) };
   });
   if (choice("rows").value === "agreement")
-    found.sort((a, b) => (agreement(b.models) ?? -1) - (agreement(a.models) ?? -1));
+    found.sort((a, b) => (within(b) ?? -1) - (within(a) ?? -1));
   return found.filter(({ models }) => models.length);
 }
 
@@ -61,6 +61,10 @@ const differences = (models) => differing(models.map((m) => now.maps[m]), slice(
 
 /** Mean agreement of the pairs of some models on this slice. @param {number[]} models */
 const agreement = (models) => (models.length < 2 ? null : 1 - mean(differences(models)));
+
+/** The same of a row, if each pair of it differs in all that the row's name says.
+ * @param {{group: number, models: number[]}} row */
+const within = ({ group, models }) => (data.groups[group].mixed ? null : agreement(models));
 
 /** @param {HTMLElement} canvas @param {ImageData} image */
 function put(canvas, image) {
@@ -122,10 +126,10 @@ function draw() {
   [captions, crosses, rows] = [[], [], shown()];
   const withDifference = choice("overlay").value === "disagreement";
   const drawn = rows.map(({ group, models }) => {
-    const here = agreement(models);
+    const here = within({ group, models });
     const about = [data.groups[group].agreement, here === null ? "" : `here ${percent(here)}`];
     const maps = models.map((model) => modelTile(model));
-    if (withDifference && models.length > 1) maps.push(differenceTile(models, "pairs that differ"));
+    if (withDifference && here !== null) maps.push(differenceTile(models, "pairs that differ"));
     return make("div", "row", make("div", "name", make("b", "", rowOf(group)),
       ...about.filter(Boolean).map((text) => make("small", "", text))),
     make("div", "tiles", ...maps));

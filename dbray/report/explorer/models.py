@@ -40,8 +40,9 @@ class Shown:
         of these are shown at first.
     groups
         One a group of models: its ``row``, its place ``at`` on each axis (None: on none, and shown
-        wherever the slider is), and its ``agreement`` on all scored test planes, with its
-        interval, in words. Those of one row follow each other.
+        wherever the slider is), its ``agreement`` on all scored test planes, with its interval, in
+        words, and whether it is ``mixed``: its pairs are not all of models that differ in what the
+        agreement is about. Those of one row follow each other.
     models
         ``group``, ``seed`` (what tells it from others of its group) and test ``accuracy``, in words
         where it is known.
@@ -79,12 +80,14 @@ def shown_models(tables: StudyTables) -> tuple[Shown, pd.DataFrame]:
         places = {label: _Place(display_name(label)) for label in labels}
     rows = list(dict.fromkeys(places[label].row for label in labels))
     rows = evenly_spaced(rows, GROUPS_PICTURED)
-    within = {row["group_a"]: _agreement(row) for row in records(tables.inside)}
+    alone = _alone(tables)
+    within = {row["group_a"]: _agreement(row) for row in records(tables.inside)} | alone
     groups = {
         label: {
             "row": rows.index(place.row),
             "at": [_at(axis, place) for axis in axes],
             "agreement": within.get(label, ""),
+            "mixed": label in alone,
         }
         for label, place in places.items()
         if place.row in rows
@@ -120,6 +123,20 @@ def _stop(config: AnyConfig) -> int | None:
 def _agreement(row: dict[str, Any]) -> str:
     ends = (row["agreement"], row["low"], row["high"])
     return with_interval(*ends, planes_only=row["planes_only"], digits=2)
+
+
+def _alone(tables: StudyTables) -> dict[str, str]:
+    """On how much two trainings agree that differ in one source alone, by the group of these.
+
+    Such a group has trainings from several bases: two of them may differ in the rest, too.
+    """
+    names = {"machine": "again", "bit": "one bit"}
+    found = {}
+    for row in records(tables.randomness):
+        label = f"{row['architecture']}/{names.get(row['source'], row['source'] + ' alone')}"
+        ends = (1 - row[name] for name in ("disagreement", "disagreement_high", "disagreement_low"))
+        found[label] = with_interval(*ends, planes_only=row["planes_only"], digits=2)
+    return found
 
 
 def _architecture(label: str) -> str:

@@ -70,11 +70,12 @@ def instrument(
     groups: list[list[int]] = [[] for _ in shown.groups]
     for place, model in enumerate(shown.models):
         groups[model["group"]].append(place)
+    compared = [of for of, about in zip(groups, shown.groups, strict=True) if not about["mixed"]]
     left = BUDGET - (len(tests["packed"]) if tests else 0)
     kept: list[dict[str, Any]] = []
     image: tuple[int, ...] = ()
     for one in slices:
-        kept.append(packed_slice(one, groups, classes))
+        kept.append(packed_slice(one, compared, classes))
         image = one.pixels.shape[1:]
         left -= len(kept[-1]["packed"])
         if left < 0 and len(kept) > 1:

@@ -6,7 +6,8 @@
  * (i, j) of R x R has the place i * R + j. A point of a slice is the image w1 x1 + w2 x2 + w3 x3
  * with weights that sum to 1; as normalisation is affine, they apply to the pixels likewise.
  *
- * @typedef {{row: number, at: (number|null)[], agreement: string}} Group at: its place on each axis
+ * @typedef {{row: number, at: (number|null)[], agreement: string, mixed: boolean}} Group
+ *   at: its place on each axis
  * @typedef {{name: string, title: string, values: (number|string)[], all: boolean}} Axis
  * @typedef {{group: number, seed: string, accuracy: string}} Model
  * @typedef {{name: string, kind: string, coordinates: number[][], low: number[], high: number[],

@@ -35,7 +35,7 @@ def explorer_of_two(
     shown = Shown(
         [f"{display_name(label)}, {names[at]}" for label, at in of_rows],
         [],
-        [{"row": row, "at": [], "agreement": ""} for row in range(len(of_rows))],
+        [{"row": row, "at": [], "agreement": "", "mixed": False} for row in range(len(of_rows))],
         [
             {
                 "group": row,
