@@ -17,6 +17,7 @@ from dbray.training.evaluation import EVALUATION_BATCH, evaluate, on_device
 from dbray.trial.matching import hidden_units, matched
 
 POINTS = 11  # on the line, both ends among them
+ESTIMATED_ON = 5_000  # training images, spread over all of them; each point goes through them
 
 State = Mapping[str, Tensor]
 Norm = nn.modules.batchnorm._BatchNorm
@@ -39,8 +40,8 @@ def barriers(one: nn.Module, other: nn.Module, dataset: Dataset) -> dict[str, fl
 def barrier(like: nn.Module, one: State, other: State, dataset: Dataset) -> float:
     """Largest test error on the line between two states less the mean of its ends', 0 to 1.
 
-    Batch norm's statistics are estimated anew on the training images at every point, ends too:
-    those of a mixture are no mixture of statistics.
+    Batch norm's statistics are estimated anew at every point, ends too, on the training images or
+    5,000 of these: those of a mixture are no mixture of statistics.
 
     Parameters
     ----------
@@ -51,11 +52,10 @@ def barrier(like: nn.Module, one: State, other: State, dataset: Dataset) -> floa
     device = next(model.parameters()).device
     test = on_device(dataset, dataset.test_images, dataset.test_labels, device)
     norms = [module for module in model.modules() if isinstance(module, Norm)]
+    every = -(-len(dataset.train_labels) // ESTIMATED_ON)
+    chosen = slice(None, None, every) if norms else slice(0)
     images, _ = on_device(
-        dataset,
-        dataset.train_images if norms else dataset.train_images[:0],
-        dataset.train_labels if norms else dataset.train_labels[:0],
-        device,
+        dataset, dataset.train_images[chosen], dataset.train_labels[chosen], device
     )
     errors = []
     for share in torch.linspace(0, 1, POINTS).tolist():
@@ -76,7 +76,7 @@ def _between(one: State, other: State, share: float) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def _estimate_statistics(model: nn.Module, norms: list[Norm], images: Tensor) -> None:
-    """Let batch norm average over all the images; all else is as in evaluation."""
+    """Let batch norm average over the images; all else is as in evaluation."""
     if not norms:
         return
     model.eval()

@@ -1,12 +1,15 @@
 """The barrier between networks, and matching: a network permuted at random is found again."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from dbray.architectures import build_model
 from dbray.config import TrainingConfig
 from dbray.training.training import train
-from dbray.trial.barrier import barrier, barriers
+from dbray.trial.barrier import ESTIMATED_ON, POINTS, barrier, barriers
 from dbray.trial.matching import hidden_units, matched, permuted
 
 CPU = torch.device("cpu")
@@ -59,6 +62,22 @@ def test_a_network_has_no_barrier_to_itself_and_one_to_another_training(trained,
     state = trained.state_dict()
     assert barrier(trained, state, state, digits) == 0
     assert barriers(trained, trained, digits) == {"barrier": 0, "barrier_matched": 0}
+
+
+def test_statistics_are_estimated_on_some_images_of_a_large_data_set(digits):
+    """Spread over it: where images lie in the order of their classes, all classes are there."""
+    many = replace(
+        digits,
+        train_images=np.tile(digits.train_images, (8, 1, 1, 1)),
+        train_labels=np.tile(digits.train_labels, 8),
+    )
+    model = network(digits, "resnet")
+    seen = []
+    model.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert barrier(model, state, state, many) == 0
+    points = sum(seen) / POINTS - len(digits.test_labels)
+    assert 3_000 < points <= ESTIMATED_ON < len(many.train_labels)
 
 
 def test_networks_of_other_kinds_are_not_matched(digits):
