@@ -78,13 +78,17 @@ def _check_recipes(
         if not isinstance(config, TrialConfig) or config.trial_id in done or group not in there:
             continue
         before, asked = dict(_recipe(there[group])), dict(_recipe(config))
-        for name in asked:
-            if asked[name] != before.get(name):
+        for name in {**before, **asked}:
+            if asked.get(name) != before.get(name):
                 raise UserError(
-                    f"{group}: {option_name(name)} would be {asked[name]}, and the study's trials "
-                    f"of that group have {before.get(name)}; they are to differ in their seeds "
-                    "alone: give what was given before, or another --name"
+                    f"{group}: {name} would be {_typed(asked.get(name))}, and the study's trials "
+                    f"of that group have {_typed(before.get(name))}; they are to differ in their "
+                    "seeds alone: give what was given before, or another --name"
                 )
+
+
+def _typed(value: Any) -> str:  # noqa: ANN401 - a config's
+    return "none" if value is None else str(value)
 
 
 def _recipe(config: TrialConfig) -> Iterator[tuple[str, Any]]:
@@ -92,7 +96,8 @@ def _recipe(config: TrialConfig) -> Iterator[tuple[str, Any]]:
     for name, value in asdict(config).items():
         for part, of_it in value.items() if isinstance(value, dict) else [(name, value)]:
             if name not in OWN_TO_A_TRIAL and part not in OWN_TO_A_TRIAL:
-                yield part, of_it
+                about = f"{name} {part}" if name in ("noise", "distillation") else part
+                yield option_name(about), of_it
 
 
 def _check_architectures(configs: Sequence[AnyConfig], dataset: Dataset) -> None:
