@@ -5,7 +5,7 @@ References
 Ainsworth, Hayase and Srinivasa, *Git Re-Basin*, ICLR 2023: its greedy weight matching.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ def hidden_units(model: nn.Module) -> list[Units] | None:
     found: list[Units] = []
     inputs: Units = []  # the pixels', which are not permuted
     pooled = True  # whether what is flattened is one number a unit
-    for name, layer in model.named_children():
+    for name, layer in _layers(model):
         if isinstance(layer, nn.Linear | nn.Conv2d):
             inputs.append((f"{name}.weight", 1))
             inputs = [(f"{name}.{part}", 0) for part, _ in layer.named_parameters()]
@@ -53,6 +53,15 @@ def hidden_units(model: nn.Module) -> list[Units] | None:
             return None
         pooled = pooled or (isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size == 1)
     return found[:-1]  # the last layer's are the classes
+
+
+def _layers(model: nn.Sequential, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Layers in their order, those of sequences within the sequence too."""
+    for name, layer in model.named_children():
+        if isinstance(layer, nn.Sequential):
+            yield from _layers(layer, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", layer
 
 
 def _block(name: str, block: BasicBlock, inputs: Units, found: list[Units]) -> Units:
