@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from dbray.architectures.compiler import compiler_when_called
+from dbray.architectures.preactivation import PreactivationBlock
 
 with compiler_when_called():
     from torchvision.models.resnet import BasicBlock
@@ -44,7 +45,7 @@ def hidden_units(model: nn.Module) -> list[Units] | None:
             pooled = isinstance(layer, nn.Linear)
         elif isinstance(layer, nn.BatchNorm2d):
             inputs += [(f"{name}.{part}", 0) for part in NORM]
-        elif isinstance(layer, BasicBlock):
+        elif isinstance(layer, BasicBlock | PreactivationBlock):
             inputs = _block(name, layer, inputs, found)
         elif isinstance(layer, nn.Flatten):
             if not pooled:
@@ -64,20 +65,32 @@ def _layers(model: nn.Sequential, prefix: str = "") -> Iterator[tuple[str, nn.Mo
             yield f"{prefix}{name}", layer
 
 
-def _block(name: str, block: BasicBlock, inputs: Units, found: list[Units]) -> Units:
+def _block(
+    name: str, block: BasicBlock | PreactivationBlock, inputs: Units, found: list[Units]
+) -> Units:
     """Take in a block's inner units; returns those that it passes on: a new layer's or its own."""
-    inputs.append((f"{name}.conv1.weight", 1))
-    inner = [(f"{name}.conv1.weight", 0), *((f"{name}.bn1.{part}", 0) for part in NORM)]
-    found.append([*inner, (f"{name}.conv2.weight", 1)])
-    outputs = [(f"{name}.conv2.weight", 0), *((f"{name}.bn2.{part}", 0) for part in NORM)]
-    if block.downsample is None:  # added to what comes in: one order for both
+    if isinstance(block, BasicBlock):
+        before, between, after = "", "bn1", "bn2"
+        shortcut, after_it = ("downsample.0", "downsample.1") if block.downsample else ("", "")
+    else:
+        before, between, after = "norm1", "norm2", ""
+        shortcut, after_it = "" if block.shortcut is None else "shortcut", ""
+    inputs += [*_norm(name, before), (f"{name}.conv1.weight", 1)]
+    inner = [(f"{name}.conv1.weight", 0), *_norm(name, between), (f"{name}.conv2.weight", 1)]
+    found.append(inner)
+    outputs = [(f"{name}.conv2.weight", 0), *_norm(name, after)]
+    if not shortcut:  # added to what comes in: one order for both
         inputs += outputs
         return inputs
-    inputs.append((f"{name}.downsample.0.weight", 1))
-    outputs.append((f"{name}.downsample.0.weight", 0))
-    outputs += [(f"{name}.downsample.1.{part}", 0) for part in NORM]
+    inputs.append((f"{name}.{shortcut}.weight", 1))
+    outputs += [(f"{name}.{shortcut}.weight", 0), *_norm(name, after_it)]
     found.append(outputs)
     return outputs
+
+
+def _norm(block: str, name: str) -> Units:
+    """Axes of a batch norm, if there is one of this name."""
+    return [(f"{block}.{name}.{part}", 0) for part in NORM] if name else []
 
 
 def permuted(state: State, units: Sequence[Units], orders: Sequence[Tensor]) -> dict[str, Tensor]:

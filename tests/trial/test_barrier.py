@@ -21,7 +21,7 @@ def network(digits, architecture, seed=0):
     )
 
 
-@pytest.fixture(scope="module", params=["mlp", "resnet", "vgg", "fcnet"])
+@pytest.fixture(scope="module", params=["mlp", "resnet", "vgg", "resnet18k", "fcnet"])
 def trained(request, digits):
     model = network(digits, request.param)
     config = TrainingConfig(
@@ -50,7 +50,7 @@ def test_a_permuted_network_is_the_same_function_and_is_found_again(trained, dig
 
 
 def test_every_unit_of_a_layer_is_in_the_permutations(digits):
-    for architecture in ("mlp", "fcnet", "vgg", "resnet"):
+    for architecture in ("mlp", "fcnet", "vgg", "resnet", "resnet18k", "wideresnet"):
         model = network(digits, architecture)
         parts = {name for axes in hidden_units(model) for name, axis in axes if axis == 0}
         state = {n for n in model.state_dict() if not n.endswith("num_batches_tracked")}
