@@ -8,7 +8,7 @@ python sweeps/randomness.py --branch-epochs 0 1 2 4 8    # when is it decided?
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dbray.command_line import run_command
@@ -23,10 +23,6 @@ GRIDS = {
     "quick": {"arch": ("resnet", "vgg"), "name": "randomness_quick"},
     "paper": {"arch": ("resnet", "vgg"), "name": "randomness_paper"},
 }
-
-# A study has eleven trials where another one has a seed: these small networks take half of their
-# usual epochs, and minutes instead of a quarter of an hour.
-EPOCHS = {"vit": 30}
 
 
 @dataclass(frozen=True)
@@ -67,19 +63,21 @@ def main(options: Randomness) -> int:
 
 def run(options: Randomness) -> int:
     """Run the study with its number of seeds."""
+    from dbray.architectures import parse_architecture
     from dbray.study.designs import design, without_effect
     from dbray.study.grid import grid_point, with_noise
     from dbray.study.study import run_study, study_dataset
+    from dbray.training import randomness_recipe
     from dbray.trial import build
 
     dataset = study_dataset(options)
+    side = min(dataset.input_shape[1:])
     configs = []
     for architecture in options.arch:
-        usual = grid_point(options, dataset, architecture, 0)
-        most = EPOCHS.get(usual.architecture) if options.size == "small" else None
-        if most and options.epochs is None and usual.training.epochs > most:
-            usual = replace(usual, training=replace(usual.training, epochs=most))
-        base = with_noise(usual, options.label_noise)
+        name, _ = parse_architecture(architecture)
+        recipe = randomness_recipe(name, options.size, dataset.name, side)
+        point = grid_point(options, dataset, architecture, 0, recipe)
+        base = with_noise(point, options.label_noise)
         missing = without_effect(base, build(base, dataset))
         for source in options.sources:
             if source in missing:

@@ -11,6 +11,7 @@ from dbray.training.recipes import (
     DISTILLATION,
     double_descent_recipe,
     optimizer_recipe,
+    randomness_recipe,
     recipe,
 )
 from dbray.training.training import Training
@@ -29,6 +30,7 @@ __all__ = [
     "evaluate_on",
     "make_optimizer",
     "optimizer_recipe",
+    "randomness_recipe",
     "recipe",
     "smallest_shard",
     "steps_per_epoch",

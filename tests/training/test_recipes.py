@@ -1,11 +1,13 @@
 """Recipes: as published at paper size, quick and accurate on a laptop."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from dbray.architectures import ARCHITECTURES, build_model
 from dbray.config import TrainingConfig
-from dbray.training import DISTILLATION, optimizer_recipe, recipe
+from dbray.training import DISTILLATION, optimizer_recipe, randomness_recipe, recipe
 from dbray.training.training import train
 
 
@@ -83,3 +85,14 @@ def test_digits_are_never_mirrored(dataset):
 def test_a_users_own_architecture_gets_the_common_recipe():
     own = recipe("my_package.my_module:make_model", "small", "digits", 8)
     assert own == recipe("resnet", "small", "digits", 8)
+
+
+def test_small_transformers_train_for_half_as_long_where_sources_of_randomness_are_studied():
+    usual, short = (of("vit", "small", "digits", 8) for of in (recipe, randomness_recipe))
+    assert short == replace(usual, epochs=30)
+    assert usual.epochs == 60
+    for others in (("vit", "paper", "cifar10", 32), ("vit", "small", "scenes", 10)):
+        assert randomness_recipe(*others) == recipe(*others)
+    assert randomness_recipe("resnet", "small", "digits", 8) == recipe(
+        "resnet", "small", "digits", 8
+    )
