@@ -5,8 +5,9 @@
 Label maps are made, not trained, and committed by the store's own code; groups of five seeds, 10
 planes of 50 x 50 points. Each step is a process of its own, and its peak memory is that of all its
 processes, with Python, torch and Ray. Seconds leave out the imports and Ray's start, but in the
-last step, which is the whole command of a finished study, run a second time. CPU seconds are those
-of all the step's processes, user and system: other work on the machine does not add to them.
+last two steps, which are the whole command: first with all scores and the page to make, then with
+nothing left to do. CPU seconds are those of all the step's processes, user and system: other work
+on the machine does not add to them.
 """
 
 import argparse

@@ -68,16 +68,18 @@ def _check_recipes(
     finished: Sequence[CommittedTrial], planned: Mapping[str, Any], configs: Sequence[AnyConfig]
 ) -> None:
     """Refuse trials that would be taken for further seeds of a group, and are something else."""
-    there: dict[str, TrialConfig] = {}
     done = {trial.trial_id for trial in finished}
+    new = [c for c in configs if isinstance(c, TrialConfig) and c.trial_id not in done]
+    if not new:
+        return
+    there: dict[str, TrialConfig] = {}
     for trial in finished:
         if isinstance(trial.config, TrialConfig):
             there.setdefault(group_label(trial.config, planned["group_by"]), trial.config)
-    for config in configs:
-        group = group_label(config, planned["group_by"])
-        if not isinstance(config, TrialConfig) or config.trial_id in done or group not in there:
-            continue
-        before, asked = dict(_recipe(there[group])), dict(_recipe(config))
+    recipes = {group: dict(_recipe(config)) for group, config in there.items()}
+    for config in new:
+        group, asked = group_label(config, planned["group_by"]), dict(_recipe(config))
+        before = recipes.get(group, asked)
         for name in {**before, **asked}:
             if asked.get(name) != before.get(name):
                 raise UserError(

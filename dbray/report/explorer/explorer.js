@@ -62,7 +62,7 @@ const differences = (models) => differing(models.map((m) => now.maps[m]), slice(
 /** Mean agreement of the pairs of some models on this slice. @param {number[]} models */
 const agreement = (models) => (models.length < 2 ? null : 1 - mean(differences(models)));
 
-/** The same of a row, if each pair of it differs in all that the row's name says.
+/** The same of a row; null where its pairs differ in more than the row's name says.
  * @param {{group: number, models: number[]}} row */
 const within = ({ group, models }) => (data.groups[group].mixed ? null : agreement(models));
 
